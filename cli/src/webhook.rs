@@ -16,6 +16,7 @@ use super::{
     failure::{Failure, Outcome, warn},
     maintain,
     output::{count, escaped},
+    owner::operator,
 };
 
 pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
@@ -123,8 +124,10 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
         let secret = made.insert(SigningSecret::random()?);
         webhook.signing_secret(secret.reveal())
     };
+    let operator = operator();
     maintain::with_log(&add.dir.dir, |log| {
-        log.webhooks().add(webhook).map_err(of_flag)
+        let webhooks = log.webhooks().by(&operator);
+        webhooks.add(webhook).map_err(of_flag)
     })?;
     match made {
         Some(secret) => show_secret(out, &name, &secret)?,
@@ -163,8 +166,9 @@ fn show_secret(
 fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
     let patch = settings::of_set(set)?;
     let named = &set.named;
+    let operator = operator();
     maintain::with_log(&named.dir.dir, |log| {
-        let changed = log.webhooks().patch(&named.name, &patch);
+        let changed = log.webhooks().by(&operator).patch(&named.name, &patch);
         match changed.map_err(|error| settings::of_flag(&set.settings.0, error))? {
             true => Ok(()),
             false => Err(no_such(&named.name)),
@@ -206,8 +210,10 @@ fn of_webhook<T>(
     named: &NamedArgs,
     act: impl FnOnce(&Webhooks<'_>, &str) -> Result<Option<T>, Failure>,
 ) -> Result<T, Failure> {
+    let operator = operator();
     maintain::with_log(&named.dir.dir, |log| {
-        act(&log.webhooks(), &named.name)?.ok_or_else(|| no_such(&named.name))
+        let webhooks = log.webhooks().by(&operator);
+        act(&webhooks, &named.name)?.ok_or_else(|| no_such(&named.name))
     })
 }
 

@@ -62,7 +62,7 @@ pub use filter::Filter;
 pub use order::Order;
 pub use page::{Page, PageStart, Problem, Query, Scanned};
 #[cfg(feature = "webhook")]
-pub(crate) use place::{Place, read_places, write_places};
+pub(crate) use place::{Place, Runs, read_places, write_places};
 #[cfg(any(feature = "webhook", test))]
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;

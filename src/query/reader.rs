@@ -4,8 +4,6 @@ use std::{io, ops::ControlFlow, path::Path, sync::Arc};
 
 use uuid::Uuid;
 
-#[cfg(feature = "webhook")]
-use super::backlog::{self, Backlog};
 #[cfg(any(feature = "webhook", test))]
 use super::place::{self, Place, Places};
 use super::{
@@ -20,6 +18,11 @@ use super::{
     plan::Wanted,
     stats::{self, Stats, StatsQuery},
     tail::{Tail, TailStart},
+};
+#[cfg(feature = "webhook")]
+use super::{
+    backlog::{self, Backlog},
+    place::Runs,
 };
 #[cfg(any(feature = "export", test))]
 use super::{counter, file};
@@ -424,6 +427,12 @@ impl AuditReader {
     #[cfg(any(feature = "webhook", test))]
     pub(crate) fn all_at(&self, places: &[Place]) -> Vec<Result<Option<RawEntry>>> {
         place::read(&self.files, places)
+    }
+
+    /// The entries that still stand there.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn all_of(&self, runs: &Runs) -> Result<Vec<RawEntry>> {
+        runs.read(&self.files)
     }
 
     #[cfg(test)]

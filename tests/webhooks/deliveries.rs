@@ -269,3 +269,31 @@ fn a_dead_batch_that_is_sent_again_has_its_id_and_its_body_and_is_dead_no_longer
     assert_eq!(of(true), of(false));
     log.close().unwrap();
 }
+
+#[test]
+fn a_delivery_is_known_as_soon_as_it_has_arrived() {
+    let receiver = Receiver::new();
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.webhooks().add(to(&receiver)).unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
+    for n in 0..4 {
+        emit(&log, n..n + 1);
+        let id = receiver.wait_for("it arrives", |came| {
+            let found = came.iter().find(|one| one.request.numbers() == [n]);
+            found.map(|one| one.request.id().to_owned())
+        });
+        let found = log.webhooks().delivery("test", &id).unwrap().unwrap();
+        assert!(
+            matches!(
+                found.state,
+                DeliveryState::Waiting | DeliveryState::Delivered
+            ),
+            "{found:?}"
+        );
+    }
+    let unknown = log.webhooks().delivery("test", &format!("msg_{:032x}", 1));
+    assert!(unknown.is_err(), "{unknown:?}");
+    drop(dispatcher);
+    log.close().unwrap();
+}

@@ -339,6 +339,7 @@ pub(super) fn dead_letters(
                 "GIVEN UP (UTC)",
                 "ATTEMPTS",
                 "ENTRIES",
+                "MISSING",
                 "DELIVERY ID",
                 "REASON",
             ],
@@ -348,11 +349,12 @@ pub(super) fn dead_letters(
     Ok(())
 }
 
-fn letter_row(letter: &DeadLetter) -> [String; 5] {
+fn letter_row(letter: &DeadLetter) -> [String; 6] {
     [
         letter.given_up.to_string(),
         letter.attempts.to_string(),
         (letter.entries.len() + letter.missing).to_string(),
+        letter.missing.to_string(),
         letter.delivery_id.clone(),
         letter.reason.clone(),
     ]

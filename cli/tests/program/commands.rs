@@ -1098,7 +1098,7 @@ fn tokens_are_made_listed_and_revoked() {
 }
 
 /// Checks that the actor is the user of the system who ran the command.
-fn assert_is_by_this_user(entry: &Value) {
+pub(crate) fn assert_is_by_this_user(entry: &Value) {
     let user = Command::new("id").arg("-un").output().unwrap();
     let user = String::from_utf8(user.stdout).unwrap();
     let user = user.trim();

@@ -3,6 +3,7 @@
 use std::{fs, io::BufRead as _, path::Path, process::Output};
 
 use crate::cli::{Running, code, err, json_lines, out, program, run};
+use crate::commands::assert_is_by_this_user;
 use crate::receiver::Receiver;
 use crate::support::{until, wait_for};
 use serde_json::{Value, json};
@@ -40,11 +41,14 @@ pub(crate) fn show(dir: &Path, name: &str) -> Value {
     json_lines(&shown).remove(0)
 }
 
+/// The entries about changes of webhooks.
+fn changes(dir: &Path) -> Vec<Value> {
+    let args = ["query", "--event-type", "audit.webhook.*", "--order", "asc"];
+    json_lines(&run(dir, &args))
+}
+
 pub(crate) fn types(dir: &Path) -> Vec<String> {
-    let all = json_lines(&run(
-        dir,
-        &["query", "--event-type", "audit.webhook.*", "--order", "asc"],
-    ));
+    let all = changes(dir);
     all.iter()
         .map(|record| {
             record["event_type"]
@@ -321,6 +325,7 @@ fn webhooks_are_added_changed_listed_and_removed() {
             "added", "changed", "changed", "changed", "changed", "paused", "resumed", "removed"
         ]
     );
+    changes(dir).iter().for_each(assert_is_by_this_user);
 }
 
 #[test]
@@ -446,6 +451,12 @@ fn what_arrives_and_what_does_not_is_shown() {
         table.contains("GIVEN UP") && table.contains("404"),
         "{table}"
     );
+    let mut lines = table.lines().map(str::split_whitespace);
+    let mut columns = lines.next().unwrap();
+    let mut row = lines.next().unwrap();
+    // The title of the time has three words, and the time one.
+    let missing = columns.position(|title| title == "MISSING").unwrap() - 2;
+    assert_eq!(row.nth(missing), Some("0"), "{table}");
     receiver.say(200);
     let id = letters[0]["delivery_id"].as_str().unwrap().to_owned();
     assert_eq!(

@@ -336,3 +336,38 @@ fn lines_written_again_under_other_numbers_are_given_to_who_goes_on() {
         "{got:?}"
     );
 }
+
+#[cfg(feature = "webhook")]
+#[test]
+fn entries_in_runs_are_read_across_blocks_of_the_live_file_and_of_the_sealed_one() {
+    let log = Log::new();
+    let stem = stem(0, 1);
+    let numbers: Vec<u64> = (1..=2000).filter(|n| n % 700 != 0).collect();
+    let line = |n: &u64| Record::new(0, *n, *n as i64).line();
+    let lines: Vec<String> = numbers.iter().map(line).collect();
+    assert!(lines.concat().len() > 2 * 256 * 1024);
+    log.append(&stem, &lines);
+    let mut tail = log
+        .reader()
+        .resume(Filter::new(), &Places::default())
+        .unwrap();
+    let placed = tail.poll_placed(5000).unwrap();
+    let (entries, places): (Vec<_>, Vec<_>) =
+        placed.into_iter().map(|one| (one.entry, one.place)).unzip();
+    let runs = Runs::of(&places, &entries);
+    let stored = serde_json::to_string(&runs).unwrap();
+    let runs: Vec<Runs> = serde_json::from_str(&stored).unwrap();
+    assert!(runs.len() == 1 && stored.len() < 200, "{stored}");
+    assert_eq!(runs[0].seqs().collect::<Vec<_>>(), numbers);
+    let read = || {
+        let read = log.reader().all_of(&runs[0]).unwrap();
+        let text = |entry: RawEntry| String::from_utf8(entry.into_line()).unwrap();
+        read.into_iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(read(), lines);
+    log.seal(&stem);
+    log.unlink(&stem);
+    assert_eq!(read(), lines);
+    std::fs::remove_dir_all(log.layout.sealed_dir()).unwrap();
+    assert!(read().is_empty());
+}

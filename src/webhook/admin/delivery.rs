@@ -1,6 +1,11 @@
 //! One delivery, as an administrator is shown it: its state, its attempts, and the request that
 //! carries it, made anew from the log and without secrets.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use serde::Serialize;
 
 use crate::{
@@ -24,6 +29,9 @@ use crate::{
     },
 };
 
+/// A delivery that has arrived is known within this time: the last attempts are saved once a second.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Stands for a header's value that is a secret.
 const SECRET: &str = "(secret)";
 
@@ -88,8 +96,28 @@ pub(super) struct Found {
     pub(super) state: DeliveryState,
 }
 
-/// The delivery of this id, among those that wait, the dead letters, and the last attempts.
+/// The delivery of this id, among those that wait, the dead letters, and the last attempts. While
+/// somebody delivers, one that isn't known yet may have arrived just now, and is among the last
+/// attempts soon.
 pub(super) fn find(layout: &Layout, webhook: &Stored, id: &str) -> Result<Option<Found>> {
+    let until = Instant::now() + KNOWN_WITHIN;
+    loop {
+        let found = find_now(layout, webhook, id)?;
+        let may_come = || is_id(id) && Instant::now() < until;
+        if found.is_some() || !may_come() || Presence::read(layout)?.dispatcher.is_none() {
+            return Ok(found);
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Whether a delivery can have this id.
+fn is_id(id: &str) -> bool {
+    let digits = id.strip_prefix("msg_").unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn find_now(layout: &Layout, webhook: &Stored, id: &str) -> Result<Option<Found>> {
     let key = webhook.key();
     let queue = Queue::read(layout, &key)?.unwrap_or_default();
     let waiting = queue.deliveries.into_iter().find(|one| one.id == id);

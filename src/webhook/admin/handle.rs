@@ -1,5 +1,5 @@
 //! The handle by which an application manages the webhooks of its log. The entries about its
-//! changes name the system as the actor.
+//! changes name the system as the actor, or whom the application names.
 
 use serde_json::{Map, Value};
 
@@ -9,6 +9,7 @@ use super::{
     report::WebhookReport,
 };
 use crate::{
+    entry::{Actor, Author},
     error::{Error, Result},
     log::AuditLog,
     query::AuditReader,
@@ -46,16 +47,41 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Webhooks<'a> {
     log: &'a AuditLog,
+    actor: Option<&'a Actor>,
 }
 
 impl AuditLog {
     /// The log's webhooks: to manage them, and to have them delivered.
     pub fn webhooks(&self) -> Webhooks<'_> {
-        Webhooks { log: self }
+        Webhooks {
+            log: self,
+            actor: None,
+        }
     }
 }
 
-impl Webhooks<'_> {
+impl<'a> Webhooks<'a> {
+    /// Names the actor who changes webhooks, and has deliveries sent again. The entries about that
+    /// have the actor's type, id and name. Default: the application itself, as `system`.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use tracing_audit::{Actor, webhook::Webhook};
+    ///
+    /// let ann = Actor::user("user-9").name("ann@example.com");
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"]);
+    /// log.webhooks().by(&ann).add(siem)?;
+    /// # log.entries().of_type("audit.webhook.added").by_actor("user-9").only();
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn by(self, actor: &'a Actor) -> Self {
+        Self {
+            actor: Some(actor),
+            ..self
+        }
+    }
+
     /// Delivers events to the log's webhooks until the [`Dispatcher`] is dropped, on a thread of
     /// its own. Among the processes that share a directory one delivers; when it dies, another that
     /// called this method goes on, within a second.
@@ -431,7 +457,8 @@ impl Webhooks<'_> {
     }
 
     fn administrator(&self) -> Administrator<'_> {
-        Administrator::new(self.log)
+        let author = self.actor.map(Author::named).unwrap_or_default();
+        Administrator::new(self.log, author)
     }
 }
 

@@ -11,8 +11,10 @@ pub(in crate::webhook) mod handle;
 mod read;
 pub(in crate::webhook) mod report;
 
+#[cfg(feature = "server")]
+use crate::entry::Caller;
 use crate::{
-    entry::{Caller, OwnEntry, Severity, json::Json},
+    entry::{Author, OwnEntry, Severity, json::Json},
     error::{Error, Result},
     log::AuditLog,
     store::layout::Layout,
@@ -97,22 +99,18 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Administrator<'a> {
     pub(in crate::webhook) log: &'a AuditLog,
-    /// Without one, it is the log's own process.
-    caller: Option<(Caller, String)>,
+    author: Author,
 }
 
 impl<'a> Administrator<'a> {
-    pub(crate) fn new(log: &'a AuditLog) -> Self {
-        Self { log, caller: None }
+    pub(in crate::webhook) fn new(log: &'a AuditLog, author: Author) -> Self {
+        Self { log, author }
     }
 
     /// An administrator who sent a request to this path over HTTP.
     #[cfg(feature = "server")]
     pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
-        Self {
-            log,
-            caller: Some((caller, path.to_owned())),
-        }
+        Self::new(log, Author::of_request(caller, path.to_owned()))
     }
 
     pub(in crate::webhook) fn layout(&self) -> &Layout {
@@ -127,10 +125,7 @@ impl<'a> Administrator<'a> {
         name: &str,
     ) -> OwnEntry {
         let record = OwnEntry::new(event_type, severity, description).detail("webhook", name);
-        match &self.caller {
-            Some((caller, path)) => record.caller(caller.clone()).detail("path", path.as_str()),
-            None => record,
-        }
+        self.author.sign(record)
     }
 
     pub(in crate::webhook) fn added(&self, webhook: &Webhook) -> OwnEntry {

@@ -15,6 +15,7 @@ use crate::{
         queue::{
             self, Queue, Status, dead_letter, next,
             replay::{self, ReplayReport, ReplayState},
+            summary::Summary,
         },
         run::presence::Presence,
         settings::{
@@ -41,9 +42,8 @@ pub struct WebhookReport {
     /// yet wait in the log.
     pub waiting_deliveries: usize,
     /// The time of the next attempt, if a delivery waits and nothing holds it back. This and the
-    /// other figures are as old as the state that the dispatcher saved last: some seconds. While a
-    /// webhook fails for a long time, its state is saved at 60 bytes a second on average, so with a
-    /// thousand waiting deliveries the figures can be an hour old.
+    /// other figures are as old as the state that the dispatcher saved last: some seconds; of a
+    /// webhook that fails, two minutes at most.
     pub next_attempt: Option<Timestamp>,
     /// The number of dead letters that there are now. `None` if they can't be read.
     pub dead_letters: Option<usize>,
@@ -133,21 +133,21 @@ impl WebhookReport {
             ),
             Err(error) => (Queue::default(), Some(error.to_string())),
         };
-        let clock = queue.resume_clock(Arc::new(SystemClock::new()));
+        let replay = last_replay(layout, stored.settings.name(), &queue);
+        let summary = Self::summary(layout, &stored, &mut queue);
+        let is_held_back = stored.paused || summary.status.gone;
         let report = Self {
-            waiting_deliveries: queue.deliveries.len(),
-            next_attempt: next::next_attempt(&queue, stored.settings.order)
-                .filter(|_| !stored.paused && !queue.status.gone)
-                .map(|time| clock.wall(time)),
+            waiting_deliveries: summary.waiting_deliveries,
+            next_attempt: summary.next_attempt.filter(|_| !is_held_back),
             dead_letters: dead_letter::index(layout, &stored.key())
                 .ok()
                 .map(|found| found.len()),
-            oldest_waiting: queue.oldest().map(Timestamp::from_micros),
+            oldest_waiting: summary.oldest_waiting,
             unread_since: None,
             unread_bytes: None,
             unread_problem: None,
-            replay: last_replay(layout, stored.settings.name(), &queue),
-            status: queue.status,
+            replay,
+            status: summary.status,
             paused: stored.paused,
             declared: stored.declared,
             proxy_for_all: stored.proxy_for_all,
@@ -156,6 +156,22 @@ impl WebhookReport {
             problem,
         };
         (report, queue.cursor)
+    }
+
+    /// How the webhook is doing, by what was saved last: its summary or its queue.
+    fn summary(layout: &Layout, stored: &Stored, queue: &mut Queue) -> Summary {
+        // If that can't be read, the queue has the same, and may be older.
+        let newer = Summary::of(layout, &stored.key()).ok().flatten();
+        newer.unwrap_or_else(|| {
+            let clock = queue.resume_clock(Arc::new(SystemClock::new()));
+            let next = next::next_attempt(queue, stored.settings.order);
+            Summary {
+                waiting_deliveries: queue.deliveries.len(),
+                next_attempt: next.map(|time| clock.wall(time)),
+                oldest_waiting: queue.oldest().map(Timestamp::from_micros),
+                status: std::mem::take(&mut queue.status),
+            }
+        })
     }
 
     /// Whether it is paused.

@@ -82,6 +82,9 @@ pub(in crate::webhook) struct History {
 #[derive(Debug)]
 pub(in crate::webhook) struct HistorySaves {
     unsaved: bool,
+    /// One of them has delivered. An administrator may look for it now, because the queue no longer
+    /// has it; while attempts fail, none does, so that costs a dead webhook nothing.
+    delivered: bool,
     last: Instant,
     allowance: Allowance,
 }
@@ -91,20 +94,22 @@ impl HistorySaves {
         let now = Instant::now();
         Self {
             unsaved: false,
+            delivered: false,
             last: now,
             allowance: Allowance::new(FAILING_PACE, FAILING_AT_ONCE, now),
         }
     }
 
-    /// Notes that an attempt was made.
-    pub(in crate::webhook) fn changed(&mut self) {
+    /// Notes that an attempt was made, and whether it delivered.
+    pub(in crate::webhook) fn changed(&mut self, delivered: bool) {
         self.unsaved = true;
+        self.delivered |= delivered;
     }
 
     /// When they are to be saved, if something changed.
     pub(in crate::webhook) fn due(&self, failing: bool) -> Option<Instant> {
         let soonest = self.last + SAVE_EVERY;
-        let due = match failing {
+        let due = match failing && !self.delivered {
             true => soonest.max(self.allowance.next()),
             false => soonest,
         };
@@ -117,6 +122,7 @@ impl HistorySaves {
             self.allowance.spend(len, now);
         }
         self.unsaved = false;
+        self.delivered = false;
         self.last = now;
     }
 }
@@ -182,4 +188,33 @@ pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<Attempt>> {
     let mut all: Vec<_> = made.map(|made| made.attempt).collect();
     all.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended));
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_delivered_is_saved_within_a_second_while_others_fail() {
+        let mut saves = HistorySaves::new();
+        let now = Instant::now();
+        let within_a_second = |saves: &HistorySaves| {
+            let due = saves.due(true).unwrap();
+            due <= now + SAVE_EVERY
+        };
+        saves.changed(false);
+        assert!(within_a_second(&saves));
+        saves.saved(10 << 20, true, now);
+        assert_eq!(saves.due(true), None, "nothing was made since");
+        saves.changed(false);
+        assert!(
+            !within_a_second(&saves),
+            "what a dead webhook writes is bounded"
+        );
+        saves.changed(true);
+        assert!(within_a_second(&saves));
+        saves.saved(1000, true, now);
+        saves.changed(false);
+        assert!(!within_a_second(&saves));
+    }
 }

@@ -19,7 +19,7 @@ use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
 };
 
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,10 @@ use crate::{
     journal::UnsharedFile,
     query::{AuditReader, RawEntry},
     store::{access, layout::Layout},
-    webhook::{queue::contents::Contents, settings::stored},
+    webhook::{
+        queue::{contents::Contents, lines},
+        settings::stored,
+    },
 };
 
 pub(in crate::webhook) use tidy::tidy_all;
@@ -215,41 +218,16 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
             if file.metadata()?.nlink() == 0 {
                 return Ok(false);
             }
-            add(&file, &line, |mut file, text| {
+            lines::add(&file, &line, |mut file, text| {
                 file.write_all(text).and_then(|()| file.sync_all())
             })?;
-            files::sync(&dir)?;
+            lines::sync(&dir)?;
             Ok(true)
         };
         if write().map_err(Error::io("write", &path))? {
             return Ok(());
         }
     }
-}
-
-/// Adds a line to a file that is locked. A line that was written in part is taken back: it is tried
-/// again, and a full disk has no room for pieces.
-fn add(
-    file: &File,
-    line: &[u8],
-    write: impl FnOnce(&File, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let len = file.metadata()?.len();
-    let mut last = [b'\n'];
-    if len > 0 {
-        file.read_exact_at(&mut last, len - 1)?;
-    }
-    let added = if last == *b"\n" {
-        write(file, line)
-    } else {
-        // A death cut the last line off; it must not take this one with it.
-        write(file, &[b"\n", line].concat())
-    };
-    if added.is_err() {
-        // If that fails as well, the next line begins anew.
-        let _ = file.set_len(len);
-    }
-    added
 }
 
 /// The place behind the last line.

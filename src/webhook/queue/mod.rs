@@ -12,17 +12,20 @@
 
 mod allowance;
 pub(in crate::webhook) mod attempts;
+pub(in crate::webhook) mod batches;
 pub(in crate::webhook) mod body;
 pub(in crate::webhook) mod circuit;
 pub(in crate::webhook) mod clock;
 pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
+mod lines;
 pub(in crate::webhook) mod memory;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
 pub(in crate::webhook) mod request;
 pub(in crate::webhook) mod save;
 pub(in crate::webhook) mod schedule;
+pub(in crate::webhook) mod summary;
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
@@ -203,6 +206,9 @@ pub(in crate::webhook) struct Delivery {
     /// An administrator gave it up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::webhook) skipped: bool,
+    /// An administrator asked that it be sent again while it was being given up, or was under way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::webhook) resend: bool,
     /// An older version noted here where the dead letter stands that has the entries.
     #[serde(skip_serializing)]
     pub(in crate::webhook) letter: Option<IgnoredAny>,
@@ -213,6 +219,9 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) attempts: u32,
     /// When the next attempt is due, by the queue's clock.
     pub(in crate::webhook) due: i64,
+    /// The line that is kept of it when it is saved, for replays.
+    #[serde(skip)]
+    pub(in crate::webhook) line: Option<Vec<u8>>,
     /// Its body, made with it, if there was memory for that: for the first attempt only.
     #[serde(skip)]
     pub(in crate::webhook) body: Option<Body>,
@@ -315,18 +324,20 @@ pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("webhook-{key}"), "forward")
 }
 
-/// What is kept of none of these webhooks, but for dead letters.
+/// The files that are kept of none of these webhooks, but for dead letters.
 pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
-    let documents = |one: &Stored| {
+    let files = |one: &Stored| {
         let key = one.key();
-        [document(layout, &key), attempts::document(layout, &key)]
+        let documents = [
+            document(layout, &key),
+            attempts::document(layout, &key),
+            summary::document(layout, &key),
+        ];
+        let [queue, attempts, summary] = documents.map(|document| document.path().to_owned());
+        [queue, attempts, summary, batches::path(layout, &key)]
     };
-    let known: Vec<_> = webhooks
-        .iter()
-        .flat_map(documents)
-        .map(|document| document.path().to_owned())
-        .collect();
+    let known: Vec<_> = webhooks.iter().flat_map(files).collect();
     let mut others = Vec::new();
     for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
         let path = found.map_err(Error::io("list", &dir))?.path();
@@ -335,10 +346,12 @@ pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         // An older version counted in the last of these what it had removed.
-        let prefixed = ["webhook-", "attempts-", "letters-"]
+        let prefixed = ["webhook-", "attempts-", "summary-", "letters-"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
-        if prefixed && name.ends_with(".json") && !known.contains(&path) {
+        let is_ours = prefixed && name.ends_with(".json")
+            || name.starts_with("batches-") && name.ends_with(".jsonl");
+        if is_ours && !known.contains(&path) {
             others.push(path);
         }
     }

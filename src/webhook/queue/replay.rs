@@ -13,10 +13,13 @@ use crate::{
 
 /// A choice of deliveries or entries that are sent again to a webhook.
 ///
-/// A dead letter is sent under the id that it had, with the same entries, even if it is a batch.
-/// Of the entries of the log, only those are sent that the webhook's settings select. Each goes
-/// under the id that it had, unless the webhook sends batches: a batch of other entries has another
-/// id.
+/// A dead letter is sent under the id that it had, with the same entries.
+///
+/// Of the entries of the log, only those are sent that the webhook's settings select. Each delivery
+/// goes under the id that it had, with the same entries. A batch has another id if the replay sends
+/// only some of its entries, if the webhook's format or the longest batch was changed since, or if
+/// the log no longer knows how it was cut: it remembers about 100,000 batches of a webhook. What a
+/// webhook with batches has not got yet is delivered by itself, and is not in a replay.
 ///
 /// ```
 /// use tracing_audit::webhook::Replay;

@@ -6,6 +6,7 @@
 
 use std::{
     future::pending,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,10 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use crate::{
     error::Result,
     store::document::Document,
-    webhook::{queue::allowance::Allowance, run::blocking::panicked},
+    webhook::{
+        queue::{allowance::Allowance, batches::Batches},
+        run::blocking::panicked,
+    },
 };
 
 /// The shortest pauses between two saves: while deliveries succeed; while they fail; when the log
@@ -109,10 +113,21 @@ impl Saves {
         Some(self.not_before.map_or(due, |time| due.max(time)))
     }
 
-    pub(in crate::webhook) fn begin(&mut self, document: Document, text: Vec<u8>, now: Instant) {
+    /// Begins to save this text, after the lines of the batches in it.
+    pub(in crate::webhook) fn begin(
+        &mut self,
+        document: Document,
+        text: Vec<u8>,
+        batches: &Arc<Batches>,
+        now: Instant,
+    ) {
         self.note(text.len(), now);
         self.next += 1;
-        self.under_way = Some(spawn_blocking(move || document.write(&text, true)));
+        let batches = Arc::clone(batches);
+        self.under_way = Some(spawn_blocking(move || {
+            batches.write();
+            document.write(&text, true)
+        }));
     }
 
     /// Notes that everything is being saved in so many bytes.
@@ -125,6 +140,11 @@ impl Saves {
         self.moved = false;
         self.failed = false;
         self.last = now;
+    }
+
+    /// When the last save was begun.
+    pub(in crate::webhook) fn last(&self) -> Instant {
+        self.last
     }
 
     /// Whether everything is saved.
@@ -156,14 +176,18 @@ impl Saves {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::layout::Layout;
+    use crate::{log::AuditLog, query::AuditReader, store::layout::Layout};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
     #[tokio::test]
     async fn what_waits_for_a_save_waits_for_one_that_worked() {
         let dir = tempfile::tempdir().unwrap();
-        let document = || Document::new(&Layout::new(dir.path()), "queue", "queue");
+        let layout = Layout::new(dir.path());
+        let document = || Document::new(&layout, "queue", "queue");
+        let log = AuditLog::for_tests();
+        let reader = AuditReader::open(log.dir()).unwrap();
+        let batches = Arc::new(Batches::new(&layout, "siem.1", reader));
         let mut saves = Saves::new(false);
         let now = Instant::now();
         assert!(!saves.is_time(now));
@@ -171,7 +195,7 @@ mod tests {
         let waits_for = saves.next();
         assert!(saves.is_time(now));
         // There is no directory for it.
-        saves.begin(document(), b"one".to_vec(), now);
+        saves.begin(document(), b"one".to_vec(), &batches, now);
         assert!(!saves.is_time(now));
         let changed_meanwhile = saves.next();
         assert!(saves.saved().await.is_err() && saves.done() < waits_for);
@@ -182,7 +206,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("state")).unwrap();
         saves.not_before = None;
         assert!(saves.is_time(now));
-        saves.begin(document(), b"two".to_vec(), now);
+        saves.begin(document(), b"two".to_vec(), &batches, now);
         saves.saved().await.unwrap();
         assert!(saves.done() >= changed_meanwhile && saves.done() < saves.next());
     }

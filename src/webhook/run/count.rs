@@ -1,24 +1,25 @@
 //! Counts the entries and deliveries of a replay in one pass over the log, or over the dead
 //! letters, and changes nothing.
 
-use std::{future::pending, ops::ControlFlow, sync::Arc};
+use std::{future::pending, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Filter, Order, RawEntry},
+    query::{AuditReader, Filter, Order, Places, RawEntry},
     store::layout::Layout,
     webhook::{
         queue::{
-            Replaying,
-            body::LONGEST,
-            dead_letter,
+            Queue, Replaying, batches, dead_letter,
             replay::{Replay, ReplayCount, What},
         },
-        run::read::{bundles, replaying::replay_page},
-        settings::{Batching, Prepared, Selection, stored::Stored},
+        run::read::{
+            past_batches::{PastBatches, Replayed},
+            replaying::replay_page,
+        },
+        settings::{Prepared, stored::Stored},
     },
 };
 
@@ -29,11 +30,19 @@ pub(in crate::webhook) fn count(
     webhook: &Stored,
     replay: &Replay,
 ) -> Result<ReplayCount> {
+    let key = webhook.key();
     match &replay.0 {
-        What::DeadLetters => count_dead_letters(layout, &webhook.key()),
+        What::DeadLetters => count_dead_letters(layout, &key),
         What::Entries(parameters) => {
-            let selection = webhook.selection()?;
-            count_entries(reader, &selection, webhook.batch, parameters.clone())
+            let replayed = Replayed {
+                webhook: webhook.name(),
+                filter: &Filter::parse(parameters.clone())?,
+                selection: &webhook.selection()?,
+                batch: webhook.batch,
+                format: &webhook.format_digest(),
+                cursor: &Queue::read(layout, &key)?.unwrap_or_default().cursor,
+            };
+            count_entries(reader, batches::path(layout, &key), &replayed)
         }
     }
 }
@@ -58,30 +67,31 @@ fn count_dead_letters(layout: &Layout, key: &str) -> Result<ReplayCount> {
 
 fn count_entries(
     reader: &AuditReader,
-    selection: &Selection,
-    batch: Option<Batching>,
-    parameters: Vec<(String, String)>,
+    batches: PathBuf,
+    replayed: &Replayed<'_>,
 ) -> Result<ReplayCount> {
     let mut count = ReplayCount::default();
-    // The replay goes on by pages, and no delivery has entries of two of them.
+    let mut past = PastBatches::new(batches, reader.clone());
+    // The replay goes on by pages, and no new delivery has entries of two of them.
     let mut page = Vec::new();
     let mut read = 0;
-    let mut end_page = |page: &mut Vec<usize>| {
-        count.deliveries += bundles(std::mem::take(page), batch, LONGEST, |len| *len).len() as u64;
+    let mut end_page = |page: &mut Vec<RawEntry>| {
+        let bundles = past.bundles(replayed, page);
+        count.deliveries += bundles.len() as u64;
+        page.clear();
     };
     let mut entries = 0;
     let mut first = None;
     let mut last = None;
-    let filter = Filter::parse(parameters)?;
-    reader.each(&filter, Order::Asc, |entry: RawEntry| {
-        if selection.selects(&entry) {
-            page.push(entry.line().len());
+    reader.each(replayed.filter, Order::Asc, |entry: RawEntry| {
+        if replayed.takes(&entry) {
             entries += 1;
             first.get_or_insert(entry.timestamp());
             last = Some(entry.timestamp());
+            page.push(entry);
         }
         read += 1;
-        if read == replay_page(batch) {
+        if read == replay_page(replayed.batch) {
             read = 0;
             end_page(&mut page);
         }
@@ -106,11 +116,13 @@ impl Counting {
         &mut self,
         number: u64,
         replaying: &Replaying,
+        cursor: &Places,
         webhook: &Arc<Prepared>,
         layout: &Layout,
         reader: &AuditReader,
     ) {
         let replaying = replaying.clone();
+        let cursor = cursor.clone();
         let webhook = Arc::clone(webhook);
         let layout = layout.clone();
         let reader = reader.clone();
@@ -118,7 +130,9 @@ impl Counting {
             let count = match replaying {
                 Replaying::DeadLetters { .. } => count_dead_letters(&layout, &webhook.key)?,
                 Replaying::Entries { parameters, .. } => {
-                    count_entries(&reader, &webhook.selection, webhook.batch, parameters)?
+                    let filter = Filter::parse(parameters)?;
+                    let replayed = Replayed::of(&webhook, &filter, &cursor);
+                    count_entries(&reader, batches::path(&layout, &webhook.key), &replayed)?
                 }
             };
             Ok(count.entries)

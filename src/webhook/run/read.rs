@@ -5,6 +5,7 @@
 //! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
 //! not in a delivery waits in the log.
 
+pub(in crate::webhook) mod past_batches;
 pub(in crate::webhook) mod replaying;
 
 use std::{
@@ -25,11 +26,15 @@ use crate::{
     webhook::{
         queue::{
             Delivery, Queue, Replaying,
+            batches::Batches,
             body::{self, Body, LONGEST},
             dead_letter::At,
             memory::Share,
         },
-        run::{blocking::panicked, pulse::Pulse, read_times::ReadTimes},
+        run::{
+            blocking::panicked, pulse::Pulse, read::past_batches::PastBatches,
+            read_times::ReadTimes,
+        },
         settings::{Batching, Prepared, stored::Watch},
     },
 };
@@ -97,6 +102,9 @@ struct BatchSource {
     since: Option<Instant>,
     /// The dead letters that are being replayed.
     letters: Option<Vec<At>>,
+    made: Arc<Batches>,
+    /// The batches that were made before, while entries are being replayed.
+    past: Option<PastBatches>,
     settings: Watch,
 }
 
@@ -107,6 +115,7 @@ impl BatchReader {
         pulse: Pulse,
         source: Arc<str>,
         share: Arc<Share>,
+        made: Arc<Batches>,
     ) -> Self {
         let log_reader = BatchSource {
             reader,
@@ -118,6 +127,8 @@ impl BatchReader {
             bytes: 0,
             since: None,
             letters: None,
+            made,
+            past: None,
             settings: Watch::default(),
         };
         Self {
@@ -166,10 +177,11 @@ impl BatchReader {
         self.replays_turn = !self.replays_turn && replaying && self.times.may_replay();
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
             let number = queue.replay;
+            let cursor = queue.cursor.clone();
             // Without a turn: a filter that lets few through looks at much of the log.
             self.reading = Some(begun(ready(None), move || {
                 let found = log_reader
-                    .replay(&webhook, number, replaying)
+                    .replay(&webhook, number, replaying, &cursor)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
                 (log_reader, Ok(found))
             }));
@@ -394,6 +406,9 @@ impl BatchSource {
             }
             body.held = self.share.try_hold(body.len());
             delivery.body = body.held.is_some().then_some(body);
+        }
+        if batch {
+            delivery.line = delivery.line_of(&webhook.format_digest, &entries);
         }
         deliveries.push(delivery);
     }

@@ -11,8 +11,9 @@ use std::{
 
 use crate::entry::{OwnEntry, Severity};
 
-/// The shortest times between two entries about dead letters, and about entries that can't be read.
-const DEAD_EVERY: Duration = Duration::from_secs(1);
+/// The shortest times between two entries about dead letters, between two about rejected entries,
+/// and between two about entries that can't be read.
+const LOST_EVERY: Duration = Duration::from_secs(1);
 const UNREADABLE_EVERY: Duration = Duration::from_secs(300);
 
 /// Records an entry of the log's own.
@@ -21,18 +22,65 @@ pub(in crate::webhook) type Recorder = Arc<dyn Fn(OwnEntry) + Send + Sync>;
 pub(in crate::webhook) struct Reporter {
     recorder: Recorder,
     webhook: String,
-    dead: Option<Dead>,
-    dead_recorded: Option<Instant>,
+    dead: Losses,
+    rejected: Losses,
     unreadable: usize,
     unreadable_recorded: Option<Instant>,
 }
 
-/// Deliveries that were given up: how many, and of one of them its id and reason.
-struct Dead {
-    requests: usize,
-    entries: usize,
+/// Deliveries that were lost, wholly or in part, and are not recorded yet.
+#[derive(Default)]
+struct Losses {
+    lost: Option<Lost>,
+    recorded: Option<Instant>,
+}
+
+/// How many deliveries and entries, and of the first of them its id and reason.
+struct Lost {
+    deliveries: u64,
+    entries: u64,
     delivery_id: String,
     reason: String,
+}
+
+impl Losses {
+    fn note(&mut self, delivery_id: String, entries: u64, reason: &str) {
+        let lost = self.lost.get_or_insert_with(|| Lost {
+            deliveries: 0,
+            entries: 0,
+            delivery_id,
+            reason: reason.to_owned(),
+        });
+        lost.deliveries += 1;
+        lost.entries += entries;
+    }
+
+    /// When they are to be recorded, if there are any.
+    fn due(&self) -> Option<Instant> {
+        let next = self.recorded.map(|last| last + LOST_EVERY);
+        let due = next.unwrap_or_else(Instant::now);
+        self.lost.is_some().then_some(due)
+    }
+
+    /// Takes what is to be recorded now, if it is time or must be done at once.
+    fn take(&mut self, at_once: bool) -> Option<Lost> {
+        if !at_once && is_recent(self.recorded, LOST_EVERY) {
+            return None;
+        }
+        let lost = self.lost.take()?;
+        self.recorded = Some(Instant::now());
+        Some(lost)
+    }
+}
+
+impl Lost {
+    fn details(self, entry: OwnEntry) -> OwnEntry {
+        entry
+            .detail("entries", self.entries)
+            .detail("deliveries", self.deliveries)
+            .detail("delivery_id", self.delivery_id)
+            .detail("reason", self.reason)
+    }
 }
 
 impl Reporter {
@@ -40,8 +88,8 @@ impl Reporter {
         Self {
             recorder,
             webhook: webhook.to_owned(),
-            dead: None,
-            dead_recorded: None,
+            dead: Losses::default(),
+            rejected: Losses::default(),
             unreadable: 0,
             unreadable_recorded: None,
         }
@@ -83,55 +131,35 @@ impl Reporter {
         self.record("audit.delivery.gone", Severity::Error, text, details);
     }
 
-    pub(in crate::webhook) fn rejected(&self, count: u64, reason: String) {
-        let text = "The receiver of a webhook rejected entries; they are not sent again";
-        let details = |entry: OwnEntry| entry.detail("entries", count).detail("reason", reason);
-        self.record("audit.delivery.rejected", Severity::Error, text, details);
+    /// Notes that a receiver took a delivery and rejected so many of its entries.
+    pub(in crate::webhook) fn rejected(&mut self, delivery_id: String, entries: u64, reason: &str) {
+        self.rejected.note(delivery_id, entries, reason);
     }
 
     /// Notes that a delivery was given up.
     pub(in crate::webhook) fn dead(&mut self, delivery_id: String, entries: usize, reason: &str) {
-        let dead = self.dead.get_or_insert_with(|| Dead {
-            requests: 0,
-            entries: 0,
-            delivery_id,
-            reason: reason.to_owned(),
-        });
-        dead.requests += 1;
-        dead.entries += entries;
+        self.dead.note(delivery_id, entries as u64, reason);
     }
 
-    /// When deliveries that were given up are to be recorded, if there are any.
+    /// When losses are to be recorded, if there are any.
     pub(in crate::webhook) fn due(&self) -> Option<Instant> {
-        let next = self.dead_recorded.map(|last| last + DEAD_EVERY);
-        self.dead
-            .is_some()
-            .then(|| next.unwrap_or_else(Instant::now))
+        let due = [self.dead.due(), self.rejected.due()];
+        due.into_iter().flatten().min()
     }
 
-    /// Records the deliveries that were given up, if it is time or must be done at once.
-    pub(in crate::webhook) fn of_dead(&mut self, at_once: bool) {
-        if !at_once && is_recent(self.dead_recorded, DEAD_EVERY) {
-            return;
+    /// Records the losses, if it is time or must be done at once.
+    pub(in crate::webhook) fn of_losses(&mut self, at_once: bool) {
+        let error = Severity::Error;
+        if let Some(dead) = self.dead.take(at_once) {
+            let text = "Deliveries to a webhook were given up; they are dead letters now";
+            let details = |entry| dead.details(entry);
+            self.record("audit.delivery.dead_lettered", error, text, details);
         }
-        let Some(dead) = self.dead.take() else {
-            return;
-        };
-        self.dead_recorded = Some(Instant::now());
-        let text = "Deliveries to a webhook were given up; they are dead letters now";
-        let details = |entry: OwnEntry| {
-            entry
-                .detail("entries", dead.entries)
-                .detail("deliveries", dead.requests)
-                .detail("delivery_id", dead.delivery_id)
-                .detail("reason", dead.reason)
-        };
-        self.record(
-            "audit.delivery.dead_lettered",
-            Severity::Error,
-            text,
-            details,
-        );
+        if let Some(rejected) = self.rejected.take(at_once) {
+            let text = "The receiver of a webhook rejected entries; they are not sent again";
+            let details = |entry| rejected.details(entry);
+            self.record("audit.delivery.rejected", error, text, details);
+        }
     }
 
     /// Records that entries could not be read.
@@ -171,34 +199,36 @@ mod tests {
         });
         let mut reporter = Reporter::new(recorder, "siem");
         reporter.dead("msg_1".into(), 2, "no");
-        reporter.of_dead(false);
+        reporter.of_losses(false);
         for n in 2..5 {
             reporter.dead(format!("msg_{n}"), 3, "no");
-            reporter.of_dead(false);
+            reporter.of_losses(false);
         }
-        reporter.of_dead(true);
-        reporter.of_dead(true);
+        reporter.of_losses(true);
+        reporter.of_losses(true);
+        for n in 5..9 {
+            reporter.rejected(format!("msg_{n}"), 2, "too old");
+            reporter.of_losses(false);
+        }
+        assert!(reporter.due().is_some());
+        reporter.of_losses(true);
+        assert!(reporter.due().is_none());
         for _ in 0..9 {
             reporter.unreadable(&["a block is damaged".to_owned()]);
         }
         let recorded = recorded.lock().unwrap();
-        assert_eq!(recorded.len(), 3, "{recorded:?}");
-        assert!(
-            recorded[0].contains(
-                r#""details":{"webhook":"siem","entries":2,"deliveries":1,"delivery_id":"msg_1""#
-            ),
-            "{}",
-            recorded[0]
-        );
-        assert!(
-            recorded[1].contains(r#""entries":9,"deliveries":3,"delivery_id":"msg_2""#),
-            "{}",
-            recorded[1]
-        );
-        assert!(
-            recorded[2].contains(r#""count":1,"last":"a block is damaged""#),
-            "{}",
-            recorded[2]
-        );
+        assert_eq!(recorded.len(), 5, "{recorded:?}");
+        for (n, expected) in [
+            r#""details":{"webhook":"siem","entries":2,"deliveries":1,"delivery_id":"msg_1""#,
+            r#""entries":9,"deliveries":3,"delivery_id":"msg_2""#,
+            r#""entries":2,"deliveries":1,"delivery_id":"msg_5","reason":"too old""#,
+            r#""entries":6,"deliveries":3,"delivery_id":"msg_6""#,
+            r#""count":1,"last":"a block is damaged""#,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert!(recorded[n].contains(expected), "{}", recorded[n]);
+        }
     }
 }

@@ -8,17 +8,19 @@
 
 mod outcome;
 mod requests;
+mod saving;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{
     sync::watch,
-    task::{JoinHandle, JoinSet, spawn_blocking},
+    task::{JoinHandle, JoinSet},
     time,
 };
 
@@ -34,6 +36,7 @@ use crate::{
         queue::{
             Queue,
             attempts::{self, Attempt, History, HistorySaves},
+            batches::Batches,
             circuit::Pace,
             clock::QueueClock,
             document,
@@ -88,6 +91,10 @@ pub(in crate::webhook) struct DeliveryTask {
     history_saves: HistorySaves,
     history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
+    summary_saved: Instant,
+    made: Arc<Batches>,
+    /// The ids of the deliveries that were given up last.
+    given_up: VecDeque<String>,
     reporter: Reporter,
 }
 
@@ -146,6 +153,7 @@ impl DeliveryTask {
                 .for_each(|delivery| delivery.early = Some(0));
         }
         let share = memory.share();
+        let made = Arc::new(Batches::new(&layout, &webhook.key, reader.clone()));
         Ok(Self {
             reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
@@ -155,6 +163,7 @@ impl DeliveryTask {
                 pulse.clone(),
                 Arc::clone(&source),
                 Arc::clone(&share),
+                Arc::clone(&made),
             ),
             counting: Counting::default(),
             letters: Letters::new(layout.clone(), &webhook.key),
@@ -174,6 +183,9 @@ impl DeliveryTask {
             history_saves: HistorySaves::new(),
             history_saving: None,
             saves: Saves::new(changed),
+            summary_saved: Instant::now(),
+            made,
+            given_up: VecDeque::new(),
         })
     }
 
@@ -196,7 +208,7 @@ impl DeliveryTask {
             self.give_up_skipped();
             self.start();
             self.make_room();
-            self.reporter.of_dead(false);
+            self.reporter.of_losses(false);
             self.save();
             self.acks.ask(&self.webhook);
             let wait = self.wait();
@@ -229,7 +241,7 @@ impl DeliveryTask {
                 Ok(()) = stop.changed() => {}
             }
         }
-        self.reporter.of_dead(true);
+        self.reporter.of_losses(true);
         if self.saves.are_under_way() {
             let saved = self.saves.saved().await;
             self.saved(saved);
@@ -240,9 +252,11 @@ impl DeliveryTask {
             history,
             layout,
             webhook,
+            made,
             ..
         } = self;
         blocking("saving a queue", move || {
+            made.write();
             // The history is worth no error.
             let _ = attempts::document(&layout, &webhook.key).write(&history.text(), false);
             queue.save(&layout, &webhook.key)
@@ -260,6 +274,7 @@ impl DeliveryTask {
         let due = [
             self.batches.due(&self.queue),
             self.saves.due(),
+            self.summary_due(),
             self.history_due(now),
             self.acks.due(),
             self.reporter.due(),
@@ -268,16 +283,6 @@ impl DeliveryTask {
         let waits = waits.map(|due| due.saturating_duration_since(now));
         let wait = waits.chain(self.next_goes_in()).min();
         wait.map(|wait| wait.max(SHORTEST_WAIT))
-    }
-
-    /// When the last attempts are to be saved. A save that is under way is given a second to end.
-    fn history_due(&self, now: Instant) -> Option<Instant> {
-        let due = self.history_saves.due(self.queue.circuit.is_open())?;
-        let saving = self.history_saving.as_ref();
-        match saving.is_some_and(|saving| !saving.is_finished()) {
-            true => Some(due.max(now + Duration::from_secs(1))),
-            false => Some(due),
-        }
     }
 
     /// How long it takes until a delivery may go, if only time has to pass.
@@ -316,6 +321,7 @@ impl DeliveryTask {
                 waiting.replay = replay;
                 continue;
             }
+            self.note_batch(&mut delivery);
             (delivery.key, delivery.save) = (self.next_key, save);
             (delivery.due, delivery.replay) = (now, replay);
             self.next_key += 1;
@@ -464,36 +470,6 @@ impl DeliveryTask {
             held,
             contents,
             dead: delivery.dead,
-        }
-    }
-
-    /// Begins to save what changed, if it is time.
-    fn save(&mut self) {
-        let now = Instant::now();
-        let failing = self.queue.circuit.is_open();
-        self.saves.failing = failing;
-        self.saves.awaited =
-            next::waits_for_save(&self.queue, self.webhook.order, self.saves.done());
-        if self.saves.is_time(now) {
-            self.queue.clock = Some(self.clock.moment());
-            let document = document(&self.layout, &self.webhook.key);
-            self.saves.begin(document, self.queue.text(), now);
-        }
-        if self.history_due(now).is_some_and(|due| due <= now) {
-            let document = attempts::document(&self.layout, &self.webhook.key);
-            let text = self.history.text();
-            self.history_saves.saved(text.len(), failing, now);
-            self.history_saving = Some(spawn_blocking(move || document.write(&text, false)));
-        }
-    }
-
-    fn saved(&self, saved: Result<()>) {
-        if let Err(error) = saved {
-            tracing::warn!(
-                target: "tracing_audit",
-                "the state of the webhook {:?} is saved again: {error}",
-                self.webhook.name
-            );
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::{Batching, DeliveryOrder, Webhook, check_name, files, shown_url};
@@ -42,6 +43,7 @@ impl Webhook {
             .map_err(|e| Error::invalid("url", format!("it isn't a URL: {e}")))?;
         let selection = self.selection()?;
         let format = self.build_format()?;
+        let format_digest = self.format_digest();
         let signing = self.signing_secrets.iter().map(|text| {
             let secret = secret("signing_secrets", text)?.parse();
             secret.map_err(|error| called("signing_secrets", error))
@@ -61,6 +63,7 @@ impl Webhook {
             most_per_second: self.max_requests_per_second,
             selection,
             format,
+            format_digest,
             signing: signing.collect::<Result<_>>()?,
             fixed,
             client: self.client(&url, headers, secrets)?,
@@ -137,6 +140,18 @@ impl Webhook {
             return Err(Error::invalid("batch", problem));
         }
         Ok(format)
+    }
+
+    /// A digest of the settings that make the format.
+    pub(in crate::webhook) fn format_digest(&self) -> String {
+        let settings = (&self.format, &self.format_options, &self.own_format);
+        let text = serde_json::to_vec(&settings).expect("names and texts are always JSON");
+        let digest = Sha256::digest(text);
+        digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// The headers that were added; an error if one of them is the header of the API key.
@@ -280,6 +295,8 @@ pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) url: Url,
     pub(in crate::webhook) selection: Selection,
     pub(in crate::webhook) format: Arc<dyn Format>,
+    /// Of the format's settings: a body made with others is another one.
+    pub(in crate::webhook) format_digest: String,
     pub(in crate::webhook) signing: Vec<SigningSecret>,
     pub(in crate::webhook) fixed: HeaderMap,
     pub(in crate::webhook) client: WebhookClient,

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
@@ -131,11 +131,6 @@ pub(super) fn generation(layout: &Layout, key: &str) -> Result<u64> {
     };
     let header: Header = serde_json::from_str(&line).unwrap_or_default();
     Ok(header.generation)
-}
-
-/// Makes durable which files there are.
-pub(super) fn sync(dir: &Path) -> io::Result<()> {
-    fs::File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ fn a_write_that_fails_leaves_no_piece() {
     };
     let file = File::options().append(true).read(true).open(&path).unwrap();
     for _ in 0..3 {
-        assert!(add(&file, b"{}\n", full).is_err());
+        assert!(lines::add(&file, b"{}\n", full).is_err());
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 }

@@ -7,8 +7,8 @@
 //! death in between, the last line about a delivery is still the one that counts.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    fs::{self, File},
+    io,
     os::unix::fs::MetadataExt as _,
 };
 
@@ -22,8 +22,11 @@ use crate::{
     error::{Error, Result},
     journal::UnsharedFile,
     query::AuditReader,
-    store::{access, layout::Layout},
-    webhook::{queue::contents::Contents, settings::stored},
+    store::layout::Layout,
+    webhook::{
+        queue::{contents::Contents, lines},
+        settings::stored,
+    },
 };
 
 /// A webhook's dead letters take no more bytes: some hundred thousand of single entries.
@@ -116,9 +119,9 @@ pub(super) fn tidy(
         generation: generation + 1,
     };
     let header = serde_json::to_vec(&header).expect("a number is always JSON");
-    let lines = std::iter::once(header).chain(kept.map(|(line, _)| line));
+    let all = std::iter::once(header).chain(kept.map(|(line, _)| line));
     let path = files::path(layout, key, 0);
-    replace(layout, key, lines).map_err(Error::io("write", &path))?;
+    lines::replace(&path, all).map_err(Error::io("write", &path))?;
     let older: Vec<&LetterFile> = files.iter().filter(|file| file.number > 0).collect();
     remove_files(layout, older)
 }
@@ -137,26 +140,6 @@ fn lock(files: &[LetterFile]) -> Result<Option<UnsharedFile>> {
     lock().map_err(Error::io("lock", &last.path))
 }
 
-fn replace(layout: &Layout, key: &str, lines: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
-    let path = files::path(layout, key, 0);
-    let tmp = path.with_extension("jsonl.tmp");
-    match fs::remove_file(&tmp) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        removed => removed?,
-    }
-    let file = access::open_private(&tmp, OpenOptions::new().append(true))?;
-    let mut out = io::BufWriter::new(&file);
-    for line in lines {
-        out.write_all(&line)?;
-        out.write_all(b"\n")?;
-    }
-    out.flush()?;
-    drop(out);
-    file.sync_all()?;
-    fs::rename(&tmp, &path)?;
-    files::sync(&files::dir(layout))
-}
-
 fn remove_files<'a>(
     layout: &Layout,
     files: impl IntoIterator<Item = &'a LetterFile>,
@@ -168,7 +151,7 @@ fn remove_files<'a>(
         }
     }
     let dir = files::dir(layout);
-    files::sync(&dir).map_err(Error::io("sync", &dir))
+    lines::sync(&dir).map_err(Error::io("sync", &dir))
 }
 
 impl Kept {

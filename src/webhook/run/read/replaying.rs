@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
-use super::{BatchSource, READ, ReadBatch, Source, bundles};
+use super::{
+    BatchSource, READ, ReadBatch, Source,
+    past_batches::{PastBatches, Replayed},
+};
 use crate::{
     error::Result,
-    query::{Filter, Order, PageStart, Query, RawEntry},
+    query::{Filter, Order, PageStart, Places, Query},
     webhook::{
         queue::{
             Delivery, Replaying,
-            body::LONGEST,
             dead_letter::{self, At},
             replay::{self, What},
         },
@@ -44,6 +46,7 @@ impl BatchSource {
             ),
         };
         self.letters = None;
+        self.past = None;
         Ok(ReadBatch::other(source, Vec::new()))
     }
 
@@ -52,6 +55,7 @@ impl BatchSource {
         webhook: &Prepared,
         number: u64,
         replaying: Replaying,
+        cursor: &Places,
     ) -> Result<ReadBatch> {
         let (deliveries, left) = match replaying {
             Replaying::DeadLetters {
@@ -59,9 +63,10 @@ impl BatchSource {
                 from,
                 to,
             } => self.replay_letters(webhook, generation, from..to)?,
-            Replaying::Entries { parameters, cursor } => {
-                self.replay_entries(webhook, parameters, cursor)?
-            }
+            Replaying::Entries {
+                parameters,
+                cursor: page,
+            } => self.replay_entries(webhook, parameters, page, cursor)?,
         };
         Ok(ReadBatch::other(Source::Replay(number, left), deliveries))
     }
@@ -113,28 +118,32 @@ impl BatchSource {
     }
 
     fn replay_entries(
-        &self,
+        &mut self,
         webhook: &Prepared,
         parameters: Vec<(String, String)>,
-        cursor: Option<String>,
+        page: Option<String>,
+        cursor: &Places,
     ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
-        let start = cursor.map_or(PageStart::First, PageStart::Cursor);
+        let filter = Filter::parse(parameters.clone())?;
+        let start = page.map_or(PageStart::First, PageStart::Cursor);
         let page = self.reader.page(&Query {
-            filter: Filter::parse(parameters.clone())?,
+            filter: filter.clone(),
             order: Order::Asc,
             limit: replay_page(webhook.batch),
             start,
             include_access: true,
             ..Query::default()
         })?;
-        let wanted = page
-            .entries
-            .into_iter()
-            .filter(|entry| webhook.selection.selects(entry))
-            .collect();
-        // Always the same bundles, so that a second replay sends them under the same ids.
-        let len = |entry: &RawEntry| entry.line().len();
-        let bundles = bundles(wanted, webhook.batch, LONGEST, len);
+        let replayed = Replayed::of(webhook, &filter, cursor);
+        let mut wanted = page.entries;
+        wanted.retain(|entry| replayed.takes(entry));
+        // What was just read is looked up as well.
+        self.made.write();
+        let mut past = self
+            .past
+            .take()
+            .unwrap_or_else(|| PastBatches::new(self.made.path().to_owned(), self.reader.clone()));
+        let bundles = past.bundles(&replayed, &wanted);
         let deliveries = bundles
             .into_iter()
             .map(|entries| Delivery::looked_up(&webhook.name, entries));
@@ -143,13 +152,16 @@ impl BatchSource {
             parameters,
             cursor: Some(page.next_cursor),
         });
+        self.past = left.is_some().then_some(past);
         Ok((deliveries, left))
     }
 }
 
-/// So many entries of the log make a page of a replay.
+/// So many entries of the log make a page of a replay: as many as full batches have.
 pub(in crate::webhook) fn replay_page(batch: Option<Batching>) -> usize {
-    batch.map_or(READ, |batch| batch.max_entries)
+    batch.map_or(READ, |batch| {
+        READ.next_multiple_of(batch.max_entries.max(1))
+    })
 }
 
 #[cfg(test)]
@@ -162,7 +174,7 @@ mod tests {
         query::AuditReader,
         webhook::{
             Replay, Webhook,
-            queue::memory::Memory,
+            queue::{batches::Batches, memory::Memory},
             run::{pulse, read::BatchReader},
             settings::stored,
         },
@@ -184,12 +196,14 @@ mod tests {
             .unwrap();
         let reader = AuditReader::open(log.dir()).unwrap();
         let pulse = pulse::none();
+        let made = Arc::new(Batches::new(log.layout(), "siem.1", reader.clone()));
         let mut batches = BatchReader::new(
             reader,
             log.layout().clone(),
             pulse,
             "a".into(),
             Arc::<Memory>::default().share(),
+            made,
         );
         let source = batches.log_reader.as_mut().unwrap();
         let mut begins = |webhook: &Prepared| {

@@ -25,6 +25,8 @@ const NEVER_ACKNOWLEDGED: Duration = Duration::from_secs(60);
 const LAST_RESORT: i64 = 24 * 3600 * 1_000_000;
 /// The shortest time between two entries that say the webhook fails, in microseconds.
 const SAY_EVERY: i64 = 300 * 1_000_000;
+/// So many of the deliveries that were given up are remembered, for requests that come just then.
+const MOST_GIVEN_UP: usize = 1000;
 /// Deliveries that waited go within this time after the webhook is back, in microseconds.
 const SPREAD: u64 = 2_000_000;
 
@@ -75,8 +77,8 @@ impl DeliveryTask {
                 self.queue.status.last_attempt,
                 self.queue.status.last_answer,
             ) = (Some(ended), Some(told.result.clone()));
+            self.history_saves.changed(told.delivered);
             self.history.push(told, delivery.contents.clone());
-            self.history_saves.changed();
         }
         match attempt {
             AttemptOutcome::Delivered => self.delivered(at, now),
@@ -89,10 +91,11 @@ impl DeliveryTask {
                 message,
                 is_report,
             } => {
-                self.delivered(at, now);
                 if !is_report {
-                    self.reporter.rejected(count, message);
+                    let id = delivery.id.clone();
+                    self.reporter.rejected(id, count, &message);
                 }
+                self.delivered(at, now);
             }
             AttemptOutcome::GivenUp {
                 reason,
@@ -121,6 +124,7 @@ impl DeliveryTask {
             } => {
                 self.queue.status.failed(failure);
                 let delivery = &mut self.queue.deliveries[at];
+                delivery.resend = false;
                 if !early {
                     delivery.attempts += 1;
                     let after = match verdict {
@@ -258,7 +262,13 @@ impl DeliveryTask {
         self.queue.status.dead_lettered += delivery.count as u64;
         self.settled(&delivery, false);
         if !is_report {
-            self.reporter.dead(delivery.id, delivery.count, reason);
+            let id = delivery.id.clone();
+            self.reporter.dead(id, delivery.count, reason);
+        }
+        self.given_up.push_front(delivery.id.clone());
+        self.given_up.truncate(MOST_GIVEN_UP);
+        if delivery.resend {
+            self.resend(Delivery::again(delivery.id, delivery.contents, true));
         }
     }
 
@@ -267,11 +277,15 @@ impl DeliveryTask {
             return;
         };
         let (replay, skipped) = (delivery.replay, delivery.skipped);
-        for (offset, (mut half, _)) in delivery
+        for (offset, (mut half, entries)) in delivery
             .split(&self.webhook.name, entries)
             .into_iter()
             .enumerate()
         {
+            if self.webhook.batch.is_some() {
+                half.line = half.line_of(&self.webhook.format_digest, &entries);
+                self.note_batch(&mut half);
+            }
             (half.key, half.save) = (self.next_key, self.saves.next());
             half.due = now;
             (half.replay, half.skipped) = (replay, skipped);

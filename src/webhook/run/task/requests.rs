@@ -57,15 +57,19 @@ impl DeliveryTask {
         }
     }
 
-    fn resend(&mut self, mut delivery: Delivery) {
+    pub(super) fn resend(&mut self, mut delivery: Delivery) {
         let mut deliveries = self.queue.deliveries.iter_mut();
         if let Some(waiting) = deliveries.find(|one| one.id == delivery.id) {
             waiting.early = Some(0);
+            // Its attempt may be the last one, or it is being given up: then it is sent once more.
+            waiting.resend = waiting.in_flight || waiting.skipped;
             return;
         }
         if delivery.contents.is_empty() {
             return;
         }
+        // It may have been given up since it was asked for.
+        delivery.dead |= self.given_up.contains(&delivery.id);
         (delivery.key, delivery.due) = (self.next_key, self.clock.now());
         self.next_key += 1;
         self.queue.deliveries.push_back(delivery);
@@ -122,9 +126,14 @@ impl DeliveryTask {
             return;
         };
         if progress.entries.is_none() {
-            let (webhook, layout) = (&self.webhook, &self.layout);
-            self.counting
-                .begin(progress.number, replaying, webhook, layout, &self.reader);
+            self.counting.begin(
+                progress.number,
+                replaying,
+                &self.queue.cursor,
+                &self.webhook,
+                &self.layout,
+                &self.reader,
+            );
         }
     }
 

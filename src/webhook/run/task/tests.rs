@@ -9,6 +9,7 @@ use crate::{
     query::RawEntry,
     store::set_clock::SetClock,
     webhook::{
+        admin::report,
         format::Encoded,
         queue::{
             Delivery, Replaying,
@@ -134,6 +135,7 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
         pulse,
         Arc::clone(&quiet.source),
         Arc::clone(&quiet.share),
+        Arc::clone(&quiet.made),
     );
     // Its settings are the current ones, or nothing would be read by them.
     fs::create_dir_all(quiet.layout.locks_dir()).unwrap();
@@ -246,6 +248,113 @@ async fn in_strict_order_the_next_delivery_goes_at_once_when_the_first_is_skippe
     task.queue.deliveries[0].id = "first".to_owned();
     task.asked(&asked);
     assert!(!task.queue.deliveries[0].skipped);
+}
+
+#[tokio::test]
+async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = delivery(&dir, |same| same, &[(1, 3600), (0, 60)]);
+    let shown = || {
+        let layout = Layout::new(dir.path());
+        let webhook = Webhook::new("e", "https://example.com/", ["a.*"]);
+        let stored = Stored::new("1".to_owned(), webhook);
+        let reader = AuditReader::open(dir.path()).unwrap();
+        report::of(&layout, &reader, vec![stored]).remove(0)
+    };
+    let now = task.clock.now();
+    for _ in 0..5 {
+        task.queue.circuit.failed(now, None, false, 0);
+        task.queue.status.failed(None);
+    }
+    task.queue.deliveries.pop_front();
+    let later = Instant::now() + Duration::from_secs(130);
+    assert!(task.save_summary(later).is_none(), "everything is saved");
+    task.saves.failed = true;
+    assert!(
+        task.save_summary(Instant::now()).is_none(),
+        "the queue is saved soon"
+    );
+    assert_eq!(shown().status.failures_in_a_row, 0);
+    task.save_summary(later).unwrap().await.unwrap().unwrap();
+    assert!(task.save_summary(later).is_none(), "it was just saved");
+    let found = shown();
+    assert_eq!(
+        (found.status.failures_in_a_row, found.waiting_deliveries),
+        (5, 1)
+    );
+    assert!(found.next_attempt.is_some());
+    // The queue that is saved after it counts.
+    task.queue.status.failures_in_a_row = 0;
+    task.queue.save(&task.layout, "e.1").unwrap();
+    assert_eq!(shown().status.failures_in_a_row, 0);
+}
+
+/// The task of a webhook with one delivery, "first", that has an entry of a log.
+fn with_an_entry(dir: &tempfile::TempDir) -> DeliveryTask {
+    let log = AuditLog::builder(dir.path()).source("a").open().unwrap();
+    let entry = OwnEntry::new("a.b", Severity::Info, "x");
+    let id = log.store().unwrap().record_with_id(&entry).unwrap();
+    let reader = AuditReader::open(dir.path()).unwrap();
+    let entry = reader.get(id).unwrap().unwrap();
+    let mut task = delivery(dir, |same| same, &[(9, 3600)]);
+    task.queue.deliveries[0].id = "first".to_owned();
+    task.queue.deliveries[0].contents = Contents::by_id(&[entry]);
+    task.queue.deliveries[0].count = 1;
+    task
+}
+
+fn resend(task: &DeliveryTask) -> Act {
+    Act::Resend {
+        delivery_id: "first".to_owned(),
+        contents: task.queue.deliveries[0].contents.clone(),
+        dead: false,
+    }
+}
+
+#[tokio::test]
+async fn a_resend_is_carried_out_that_comes_while_its_delivery_becomes_a_dead_letter() {
+    for is_skipped in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut task = with_an_entry(&dir);
+        let resend = resend(&task);
+        if is_skipped {
+            let skip = Act::Skip {
+                delivery_id: "first".to_owned(),
+            };
+            task.asked(&[Request::of(1, "e.1", skip), Request::of(2, "e.1", resend)]);
+            task.give_up_skipped();
+        } else {
+            task.give_up(0, "all attempts failed".to_owned());
+            task.asked(&[Request::of(2, "e.1", resend)]);
+        }
+        let done = task.attempts.join_next().await.unwrap();
+        task.finished(done).unwrap();
+        assert_eq!(task.queue.status.dead_lettered, 1);
+        assert!(dead_letter::is_dead(&task.layout, "e.1", "first").unwrap());
+        let again = &task.queue.deliveries[0];
+        assert_eq!(
+            (&*again.id, again.dead, again.skipped),
+            ("first", true, false)
+        );
+        assert!(task.next(task.clock.now()).is_some(), "it goes at once");
+    }
+}
+
+#[tokio::test]
+async fn a_resend_that_comes_just_after_its_delivery_was_given_up_is_one_of_a_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = with_an_entry(&dir);
+    let resend = resend(&task);
+    task.give_up(0, "all attempts failed".to_owned());
+    let done = task.attempts.join_next().await.unwrap();
+    task.finished(done).unwrap();
+    assert!(task.queue.deliveries.is_empty());
+    // Whoever asked for it found it waiting.
+    task.asked(&[Request::of(1, "e.1", resend)]);
+    assert!(
+        task.queue.deliveries[0].dead,
+        "it is dead no longer once it has arrived"
+    );
 }
 
 #[tokio::test]
