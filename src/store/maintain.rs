@@ -157,8 +157,8 @@ impl Store {
                 &OwnEntry::new(
                     "audit.log.clock_trusted",
                     Severity::Warning,
-                    "An operator confirmed that the clock is right; files past their retention by \
-                     it are removed",
+                    "An operator confirmed that the clock is right; files that are past their \
+                     retention by this clock are removed",
                 )
                 .detail("clock", now.to_string()),
             )
