@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use tracing_audit::http::RouterOptions;
+use tracing_audit::{health::Problem, http::RouterOptions};
 
 use crate::http::{Served, served};
 use crate::support::files;
@@ -93,4 +93,50 @@ fn its_entries_are_those_that_the_log_records() {
     let named = KINDS.into_iter().flat_map(|kind| names(&page, kind));
     let named: BTreeSet<_> = named.filter(|name| name.matches('.').count() > 1).collect();
     assert_eq!(named, known);
+}
+
+/// Every problem that is reported, with `#` in the place of its reason.
+fn problems() -> [Problem; 17] {
+    let reason = || "#".to_owned();
+    let low = |very| Problem::SpaceLow {
+        free: 1,
+        watermark: 2,
+        very,
+    };
+    let held_back = Problem::PruneHeldBack {
+        reason: reason(),
+        lasting: true,
+    };
+    [
+        Problem::WriteFailed(reason()),
+        Problem::DiskFull(reason()),
+        low(false),
+        low(true),
+        Problem::LiveFileLost(reason()),
+        Problem::SealedFileLost(reason()),
+        Problem::SealFailed(reason()),
+        Problem::RecoveryFailed(reason()),
+        Problem::PruneFailed(reason()),
+        Problem::Dropped(1),
+        Problem::JournalLost(reason()),
+        Problem::LockLost(reason()),
+        Problem::DirectoryMoved(reason()),
+        Problem::ThreadDied(reason()),
+        held_back,
+        Problem::PruneLocked(reason()),
+        Problem::StreamFailed(reason()),
+    ]
+}
+
+#[test]
+fn each_problem_has_a_row_that_begins_with_its_text() {
+    let page = page();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let begins = rows.filter_map(|row| row.split('`').next());
+    let begins: Vec<_> = begins.filter(|begin| begin.contains(' ')).collect();
+    for problem in problems() {
+        let text = problem.to_string().replace(['1', '2'], "…");
+        let is_described = begins.iter().any(|begin| text.starts_with(begin));
+        assert!(is_described, "docs/operations.md has no row of: {text}");
+    }
 }
