@@ -147,8 +147,8 @@ fn show_secret(
             writeln!(out, "{}", secret.reveal())?;
             out.flush()?;
             warn(&format!(
-                "This is a signing secret of the webhook {name}, for its receiver. It is shown \
-                 only now."
+                "This is a signing secret of the webhook {name}, for its receiver. The secret is \
+                 shown only now."
             ));
         }
         Some(public) => {
