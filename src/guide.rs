@@ -11,11 +11,16 @@
 //! | [Following](following/index.html) | How does another program read the log as it grows, and when is a range of time complete? |
 //! | [Exports](exports/index.html) | Which formats are there, and how does a download show that it is whole? |
 //! | [Webhooks](webhooks/index.html) | How does a receiver verify and read deliveries, and how does an operator look after webhooks? |
+//! | [HTTP API](api/index.html) | Which requests are there, and what do they answer? |
+//! | [SIEM](siem/index.html) | How do entries get into Splunk, Elastic, Sentinel and others? |
+//! | [Operations](operations/index.html) | How is a log sized, backed up, watched, and run as a service or in containers? |
+//! | [Compliance](compliance/index.html) | Which requirements of SOC 2, ISO 27001, NIST, HIPAA and PCI DSS does the log serve? |
 //! | [Migrating](migrating) | How does a program move from `tracing-appender` to `audit!`? |
 //!
 //! The chapters on context and on failing closed use axum, so they are there with the features
 //! `server` and `tower`. The ones on exports and on webhooks come with the features `export` and
-//! `webhook`, the one on following with `server` and `webhook`.
+//! `webhook`, and those on following, the HTTP API, SIEM, operations and compliance with `server` and
+//! `webhook`.
 
 /// The places of a log in a program.
 #[doc = include_str!("../docs/set_up.md")]
@@ -57,6 +62,26 @@ pub mod exports {}
 #[cfg(feature = "webhook")]
 #[doc = include_str!("../docs/webhooks.md")]
 pub mod webhooks {}
+
+/// Each request of the HTTP API, with its answer.
+#[cfg(all(feature = "server", feature = "webhook"))]
+#[doc = include_str!("../docs/api.md")]
+pub mod api {}
+
+/// The ways of entries into other systems.
+#[cfg(all(feature = "server", feature = "webhook"))]
+#[doc = include_str!("../docs/siem.md")]
+pub mod siem {}
+
+/// For the people who look after a log.
+#[cfg(all(feature = "server", feature = "webhook"))]
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
+
+/// Requirements of standards, and the features that serve them.
+#[cfg(all(feature = "server", feature = "webhook"))]
+#[doc = include_str!("../docs/compliance.md")]
+pub mod compliance {}
 
 /// From `tracing` and `tracing-appender` to `audit!`.
 #[doc = include_str!("../docs/migrating.md")]

@@ -31,7 +31,7 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
     if let Some(event_type) = &args.schema {
         let Some(entry) = catalogue.get(event_type) else {
             return Err(Failure::failed(format!(
-                "the catalogue has no event type {event_type:?}"
+                "the catalogue has no event type {event_type:?}; tracing-audit catalogue lists all"
             )));
         };
         writeln!(out, "{:#}", entry.json_schema())?;

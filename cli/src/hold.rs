@@ -73,7 +73,9 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
         }
         HoldCommand::Release { name, .. } => {
             if !with_log(dir, |log| Ok(log.holds().by(&operator).release(name)?))? {
-                return Err(Failure::failed(format!("there is no hold {name:?}")));
+                return Err(Failure::failed(format!(
+                    "there is no hold {name:?}; tracing-audit hold list shows all"
+                )));
             }
             writeln!(out, "the hold {} is released", output::escaped(name))?;
         }

@@ -45,7 +45,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             writeln!(out, "{text}")?;
             out.flush()?;
             warn(&format!(
-                "This is the token {} ({}). It is shown only now; the log keeps only its hash.",
+                "This is the token {} ({}). The token is shown only now; the log keeps its hash.",
                 info.id, info.scope
             ));
         }
@@ -82,7 +82,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
         }
         TokenCommand::Revoke { id, .. } => {
             if !with_log(dir, |log| Ok(log.tokens().by(&operator).revoke(id)?))? {
-                return Err(Failure::failed(format!("there is no token {id:?}")));
+                return Err(Failure::failed(format!(
+                    "there is no token {id:?}; tracing-audit token list shows all"
+                )));
             }
             writeln!(out, "the token {} is revoked", output::escaped(id))?;
         }

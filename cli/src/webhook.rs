@@ -81,7 +81,9 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
                     .map_err(|error| settings::of_flag(&[], error))
             })?;
             show_secret(&mut out, &named.name, &secret)?;
-            warn("The secrets before it sign as well, until tracing-audit webhook retire-secrets.");
+            warn(
+                "Older secrets sign as well, until tracing-audit webhook retire-secrets ends them.",
+            );
         }
         C::RetireSecrets(named) => {
             let retired = of_webhook(named, |webhooks, name| {
@@ -133,7 +135,7 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
         Some(secret) => show_secret(out, &name, &secret)?,
         None => writeln!(out, "the webhook {} is added", escaped(&name))?,
     }
-    warn("It gets the entries that are recorded from now on.");
+    warn("The webhook gets the entries that are recorded from now on.");
     Ok(())
 }
 
@@ -148,8 +150,8 @@ fn show_secret(
             writeln!(out, "{}", secret.reveal())?;
             out.flush()?;
             warn(&format!(
-                "This is a signing secret of the webhook {name}, for its receiver. It is shown \
-                 only now."
+                "This is a signing secret of the webhook {name}, for its receiver. The secret is \
+                 shown only now."
             ));
         }
         Some(public) => {
@@ -218,5 +220,7 @@ fn of_webhook<T>(
 }
 
 fn no_such(name: &str) -> Failure {
-    Failure::failed(format!("there is no webhook {name:?}"))
+    Failure::failed(format!(
+        "there is no webhook {name:?}; tracing-audit webhook list shows all"
+    ))
 }

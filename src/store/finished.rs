@@ -111,7 +111,8 @@ impl Sealer {
         let source: Source = own.source().parse()?;
         for (first, last) in missing {
             let count = last - first + 1;
-            let what = "Someone else removed entries from a finished file before it was sealed";
+            let what =
+                "Someone else removed entries from a live file before it was sealed; they are lost";
             let entry = OwnEntry::new("audit.log.lost", Severity::Critical, what)
                 .detail("count", count)
                 .detail("after_seq", first - 1)

@@ -52,6 +52,8 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
     let clock = SystemClock::new();
     fs.check_owner(layout.root())?;
     check_writable(&fs, &layout)?;
+    // A backup may have no directories for what belongs to processes.
+    fs.claim(&layout, None)?;
     for stream in Survey::take(&fs, &layout)?.streams(&fs, &layout)? {
         let mut completed = RecoveredStream {
             stream: stream.clone(),
@@ -155,8 +157,8 @@ impl Store {
                 &OwnEntry::new(
                     "audit.log.clock_trusted",
                     Severity::Warning,
-                    "An operator confirmed that the clock is right; files past their retention by \
-                     it are removed",
+                    "An operator confirmed that the clock is right; files that are past their \
+                     retention by this clock are removed",
                 )
                 .detail("clock", now.to_string()),
             )
@@ -178,6 +180,20 @@ mod tests {
         let mut problems = Vec::new();
         let result = recover_all(dir, |stream| problems.extend(stream.problems));
         (result, problems)
+    }
+
+    #[test]
+    fn a_copy_without_locks_and_journals_is_completed() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = prepare(&OsFs, dir.path(), None).unwrap();
+        fs::write(layout.live(&stem(1)), lines(1, 100)).unwrap();
+        for of_processes in [layout.locks_dir(), layout.journal_dir(), layout.tmp_dir()] {
+            fs::remove_dir_all(of_processes).unwrap();
+        }
+        let (result, problems) = recovered(dir.path());
+        result.unwrap();
+        assert_eq!(problems, [""; 0]);
+        assert!(layout.sealed(&stem(1)).exists());
     }
 
     #[test]

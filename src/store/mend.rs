@@ -44,7 +44,7 @@ impl Writer {
             Change::Length { now, ours } => self.cut_back(&durable, now, ours),
         }
         if durable.lost > 0 {
-            let what = "Someone else destroyed durable entries in the live file";
+            let what = "Someone else removed entries from the live file; the entries are lost";
             self.own.push(
                 OwnEntry::new("audit.log.lost", Severity::Critical, what)
                     .detail("count", durable.lost)
@@ -90,7 +90,7 @@ impl Writer {
             true => ("audit.log.live_file_cut", "Someone else cut the live file"),
             false => (
                 "audit.log.live_file_written",
-                "Someone else wrote into the live file; what they wrote was removed",
+                "Someone else wrote into the live file; the foreign bytes were removed",
             ),
         };
         let entry = OwnEntry::new(event_type, Severity::Critical, what)
@@ -141,7 +141,7 @@ impl Writer {
             }
         }
         self.place.health.report(&Problem::LiveFileLost(what));
-        let what = "Someone else deleted or replaced the live file; it was written again";
+        let what = "Someone else deleted or replaced the live file; the log wrote it again";
         let entry = OwnEntry::new("audit.log.live_file_restored", Severity::Critical, what)
             .detail("file", old)
             .detail("restored_as", new);

@@ -346,7 +346,8 @@ fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8
 /// The entries that say which durable entries are missing from the live files.
 fn lost_entries(held: &Held<'_>) -> Vec<OwnEntry> {
     let lost = |(after, count)| {
-        let what = "Durable entries are missing from the live file";
+        let what =
+            "Entries that were on stable storage are missing from the live file; they are lost";
         OwnEntry::new("audit.log.lost", Severity::Critical, what)
             .detail("count", count)
             .detail("after_seq", after)

@@ -217,9 +217,13 @@ impl SpaceLevel {
             Self::VeryLow => ("audit.log.space_very_low", Severity::Critical),
             _ => ("audit.log.space_low", Severity::Warning),
         };
-        OwnEntry::new(event_type, severity, "Free space fell below the watermark")
-            .detail("free_bytes", free)
-            .detail("watermark_bytes", watermark)
+        OwnEntry::new(
+            event_type,
+            severity,
+            "Free space on the log's file system fell below the watermark",
+        )
+        .detail("free_bytes", free)
+        .detail("watermark_bytes", watermark)
     }
 }
 

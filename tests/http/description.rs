@@ -88,17 +88,26 @@ impl Description {
     }
 
     pub(crate) fn check_schema(&self, what: &str, schema: &Value, value: &Value) {
-        let mut root = schema.clone();
-        root["components"] = self.json["components"].clone();
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&root)
-            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let validator = self.validator(what, schema);
         let problems: Vec<_> = validator
             .iter_errors(value)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
         assert!(problems.is_empty(), "{what}: {problems:#?}\n{value:#}");
+    }
+
+    /// Whether the value is one of this schema.
+    pub(crate) fn fits(&self, schema: &Value, value: &Value) -> bool {
+        self.validator("a schema", schema).is_valid(value)
+    }
+
+    fn validator(&self, what: &str, schema: &Value) -> jsonschema::Validator {
+        let mut root = schema.clone();
+        root["components"] = self.json["components"].clone();
+        jsonschema::options()
+            .should_validate_formats(true)
+            .build(&root)
+            .unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
     /// The described answers of these statuses that no request has had.

@@ -59,11 +59,15 @@ fn a_token_in_a_url_is_nowhere_but_in_the_settings() {
     let attempts = log.webhooks().attempts("chat").unwrap();
     assert_eq!(attempts[0].answer, "Cannot POST ***");
     let letters = log.webhooks().dead_letters("chat", 0, 9).unwrap();
+    let delivery = log.webhooks().delivery("chat", &letters[0].delivery_id);
+    let delivery = delivery.unwrap().unwrap();
+    assert_eq!(delivery.request.as_ref().unwrap().url, shown);
     for text in [
         told.to_string(),
         format!("{report:?}"),
         serde_json::to_string(&attempts).unwrap(),
         serde_json::to_string(&letters).unwrap(),
+        serde_json::to_string(&delivery).unwrap(),
     ] {
         assert!(!text.contains(TOKEN), "{text}");
     }

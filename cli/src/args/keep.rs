@@ -92,7 +92,7 @@ pub(crate) enum HoldCommand {
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
-    /// Ends a hold
+    /// Ends a hold: retention applies to its entries again
     Release {
         #[command(flatten)]
         dir: DirArgs,

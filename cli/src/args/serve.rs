@@ -233,7 +233,7 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
-    /// Revokes a token, within a second
+    /// Revokes a token: every process refuses it within a second
     Revoke {
         #[command(flatten)]
         dir: DirArgs,

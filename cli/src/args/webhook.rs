@@ -36,7 +36,7 @@ pub(crate) enum WebhookCommand {
     /// not delivered
     ///
     /// The event is recorded, and its entry is sent whatever event types the webhook gets, even
-    /// while it is paused.
+    /// while the webhook is paused.
     Test(ShownArgs),
     /// Shows the last attempts, the newest first: at most 50 that failed and 50 that did not
     Attempts(ShownArgs),
@@ -112,7 +112,7 @@ pub(crate) struct ResendArgs {
     pub(crate) id: String,
 }
 
-/// Gives up a delivery that waits: it becomes a dead letter, and the next one goes on
+/// Gives up a delivery that waits: the delivery becomes a dead letter, and the next one goes on
 ///
 /// In strict order, a delivery that the receiver never accepts holds up all that follow. The
 /// process that delivers gives it up within a second or two; an attempt that is under way may still

@@ -16,6 +16,7 @@ mod user;
 mod another_user_runs_commands;
 mod commands;
 mod described;
+mod documents;
 mod exports;
 mod filters;
 mod followed_through_kills;

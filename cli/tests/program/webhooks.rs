@@ -268,7 +268,10 @@ fn webhooks_are_added_changed_listed_and_removed() {
         let missing = webhook(dir, &[&[command, "nobody"], more].concat());
         assert_eq!(
             (code(&missing), err(&missing).as_str()),
-            (1, "error: there is no webhook \"nobody\"\n"),
+            (
+                1,
+                "error: there is no webhook \"nobody\"; tracing-audit webhook list shows all\n"
+            ),
             "{command}"
         );
     }

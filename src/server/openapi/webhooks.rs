@@ -192,7 +192,7 @@ fn skip_first() -> Described {
         "skipFirst",
         "Gives up the first delivery that waits",
     );
-    let described = change_of(described.description("It becomes a dead letter."));
+    let described = change_of(described.description("The delivery becomes a dead letter."));
     accepted(described, "AcceptedDelivery", delivery_id())
 }
 
@@ -215,7 +215,7 @@ fn skip() -> Described {
         "skipDelivery",
         "Gives up this delivery, which waits",
     );
-    let described = change_of(described.description("It becomes a dead letter."));
+    let described = change_of(described.description("The delivery becomes a dead letter."));
     accepted(described, "AcceptedDelivery", delivery_id())
 }
 

@@ -81,7 +81,8 @@ pub enum DeliveryState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryRequest {
-    /// The URL, to which the request is a `POST`.
+    /// The URL, to which the request is a `POST`, as far as it may be shown
+    /// ([`Webhook::shown_url`](crate::webhook::Webhook::shown_url)).
     pub url: String,
     /// The headers that the webhook's settings and format make, with `(secret)` for the value of
     /// each secret one. The signature and the time of an attempt are not among them.
@@ -219,7 +220,7 @@ fn request(
     let secret = webhook.headers.keys().map(String::as_str).chain(of_key);
     headers.extend(secret.map(|name| (name.to_ascii_lowercase(), SECRET.to_owned())));
     Ok(DeliveryRequest {
-        url: webhook.url.clone(),
+        url: webhook.shown_url(),
         headers,
         body: String::from_utf8_lossy(&encoded.body).into_owned(),
     })

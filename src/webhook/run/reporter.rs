@@ -113,7 +113,7 @@ impl Reporter {
     }
 
     pub(in crate::webhook) fn parked(&self, answer: &str) {
-        let text = "Deliveries to a webhook have failed for days; only probes are sent now";
+        let text = "Deliveries to a webhook have failed for days; one request an hour finds out whether the receiver is back";
         let details = |entry: OwnEntry| entry.detail("answer", answer);
         self.record("audit.delivery.parked", Severity::Error, text, details);
     }
