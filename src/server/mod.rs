@@ -32,6 +32,7 @@
 //! openapi    the description of all this
 //! admin      what administrators ask for and change: tokens, holds, settings
 //! webhooks   webhooks: their settings, and how they are doing
+//! console    all this for people: pages, and the sessions of their browsers
 //! ```
 
 mod access;
@@ -40,6 +41,8 @@ mod asked;
 mod body;
 mod catalogue;
 mod connections;
+#[cfg(feature = "console")]
+mod console;
 mod download;
 mod ending;
 mod entries;
@@ -199,6 +202,8 @@ fn routes(app: State) -> Router {
     let routes = Router::new();
     #[cfg(feature = "webhook")]
     let routes = routes.merge(webhooks::routes());
+    #[cfg(feature = "console")]
+    let routes = routes.merge(console::routes());
     routes
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))

@@ -1,0 +1,52 @@
+// What makes the console quicker to use. All of it works without.
+
+/** Keeps a choice in a cookie, which the server reads: so no page is shown in the other theme first. */
+function keep(name, value) {
+  const path = document.querySelector(".brand").getAttribute("href");
+  document.cookie = `${name}=${value}; path=${path}; max-age=31536000; samesite=strict`;
+}
+
+/** The themes in turn: as the system has it, light, dark. */
+function switchThemes() {
+  const button = document.querySelector("[data-theme-switch]");
+  if (!button) return;
+  const root = document.documentElement;
+  const names = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+  const show = () => { button.textContent = names[root.dataset.theme]; };
+  button.addEventListener("click", () => {
+    const themes = Object.keys(names);
+    root.dataset.theme = themes[(themes.indexOf(root.dataset.theme) + 1) % themes.length];
+    keep("audit-theme", root.dataset.theme);
+    show();
+  });
+  show();
+  button.hidden = false;
+}
+
+/** Closes a menu when something else is clicked, and by Escape. */
+function closeMenus() {
+  const close = (except) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (menu !== except) menu.open = false;
+    }
+  };
+  document.addEventListener("click", (event) => close(event.target.closest("details.menu")));
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(null); });
+}
+
+/** Buttons that copy the text of an element. */
+function copyTexts() {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+  }
+}
+
+switchThemes();
+closeMenus();
+copyTexts();
