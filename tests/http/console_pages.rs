@@ -23,18 +23,12 @@ fn links<'a>(page: &'a Answer, text: &str) -> Vec<String> {
         let whole = piece.split("</a>").next().unwrap();
         whole.contains(text)
     });
+    // A template of rows has links that lead nowhere yet.
     let href = |piece: &str| {
-        piece
-            .split("href=\"")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap()
-            .replace("&#38;", "&")
-            .replace("&amp;", "&")
+        let href = piece.split("href=\"").nth(1)?.split('"').next()?;
+        Some(href.replace("&#38;", "&").replace("&amp;", "&"))
     };
-    links.map(href).collect()
+    links.filter_map(href).collect()
 }
 
 fn check_headers(headers: &HeaderMap) {

@@ -23,6 +23,7 @@ const JS: &str = "text/javascript; charset=utf-8";
 const ASSETS: &[Asset] = &[
     Asset("console.css", CSS, include_str!("assets/console.css")),
     Asset("console.js", JS, include_str!("assets/console.js")),
+    Asset("live.js", JS, include_str!("assets/live.js")),
 ];
 
 /// The hashes of the files, in their order.

@@ -47,6 +47,36 @@ function copyTexts() {
   }
 }
 
+/** Keys: `/` to search, `j` and `k` from entry to entry, `?` for help, Escape out of all. */
+function listenToKeys() {
+  const move = (by) => {
+    const all = [...document.querySelectorAll(".open")];
+    const at = all.indexOf(document.activeElement);
+    const next = all[at < 0 ? 0 : Math.min(Math.max(at + by, 0), all.length - 1)];
+    next?.focus();
+    next?.scrollIntoView({ block: "nearest" });
+  };
+  const follow = (selector) => document.querySelector(selector)?.click();
+  const isEntry = () => document.querySelector("[data-back]") !== null;
+  const keys = {
+    "/": () => document.querySelector("[name=search]")?.focus(),
+    "?": () => document.getElementById("keys")?.showModal(),
+    j: () => (isEntry() ? follow("[rel=next]") : move(1)),
+    k: () => (isEntry() ? follow("[rel=prev]") : move(-1)),
+    Escape: () => follow("[data-back]"),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, dialog")) {
+      if (event.key === "Escape" && event.target.name === "search") event.target.blur();
+      return;
+    }
+    const act = keys[event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+}
+
 switchThemes();
 closeMenus();
 copyTexts();
+listenToKeys();

@@ -47,7 +47,16 @@ pub(super) struct Answer {
     pub(super) found: Option<Found>,
     pub(super) stats: Option<Stats>,
     /// The newest entry that the filter wants at any time, if the range has none.
-    pub(super) outside: Option<Timestamp>,
+    pub(super) outside: Outside,
+}
+
+/// What there is outside of a range that has nothing.
+pub(super) enum Outside {
+    /// Nothing at any time.
+    Nothing,
+    Newest(Timestamp),
+    /// That was not looked for, or not found in time.
+    Unknown,
 }
 
 /// A page of entries.
@@ -85,7 +94,11 @@ impl Question {
         };
         Ok(Self {
             stats: StatsQuery {
-                filter: filter.clone(),
+                // The counts of a range up to now end now, and not at the last entry.
+                filter: match selection.range() {
+                    Some(_) => filter.clone().with("end_date", now.to_string())?,
+                    None => filter.clone(),
+                },
                 most_steps: BARS,
                 top: VALUES,
                 include_access,
@@ -121,18 +134,25 @@ impl Question {
         let found = found?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
-            true => {
-                let look = visit.read_within(LOOK_TIME, move |reader| reader.page(&at_any_time));
-                let page = look.await?;
-                page.and_then(|page| page.entries.first().map(RawEntry::timestamp))
-            }
-            false => None,
+            true => Outside::find(visit, at_any_time).await?,
+            false => Outside::Unknown,
         };
         Ok(Answer {
             found,
             stats: stats?,
             outside,
         })
+    }
+}
+
+impl Outside {
+    async fn find(visit: &Visit, newest: Query) -> Result<Self, Problem> {
+        let look = visit.read_within(LOOK_TIME, move |reader| reader.page(&newest));
+        let Some(page) = look.await? else {
+            return Ok(Self::Unknown);
+        };
+        let newest = page.entries.first().map(RawEntry::timestamp);
+        Ok(newest.map_or(Self::Nothing, Self::Newest))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was found: counts, entries, and links to others.
 
 use super::{
-    answer::{Answer, Found},
+    answer::{Answer, Found, Outside},
     bar::Choice,
     facets::{Facet, facets},
     histogram::Histogram,
@@ -127,7 +127,7 @@ impl Nothing {
     fn new(selection: &Selection, answer: &Answer, found: &Found, now: Timestamp) -> Self {
         let has_conditions = selection.conditions().next().is_some();
         let mut steps = Vec::new();
-        if let Some(outside) = answer.outside {
+        if let Outside::Newest(outside) = answer.outside {
             let Time {
                 day, clock, ago, ..
             } = Time::new(outside, now);
@@ -141,19 +141,27 @@ impl Nothing {
             let clear = selection.without_conditions().href();
             steps.push(("Remove all conditions".to_owned(), clear));
         }
-        let title = match (has_conditions, answer.outside) {
-            (true, _) => "Nothing matches in this range".to_owned(),
-            (false, Some(_)) => "No entries in this range".to_owned(),
-            (false, None) => "No entries yet".to_owned(),
+        let is_all = matches!(answer.outside, Outside::Nothing);
+        let title = match (has_conditions, is_all) {
+            (true, _) => "Nothing matches in this range",
+            (false, true) => "No entries yet",
+            (false, false) => "No entries in this range",
         };
         let mut hints = found.hints.clone();
-        if !has_conditions && answer.outside.is_none() {
-            let hint =
-                "Entries appear here as soon as an application records an event with audit!.";
-            hints.push(hint.to_owned());
-        }
+        hints.extend(is_all.then(|| {
+            let hint = match has_conditions {
+                true => {
+                    "Nothing matches at any other time either. Check what is written, or remove a \
+                     condition."
+                }
+                false => {
+                    "Entries appear here as soon as an application records an event with audit!."
+                }
+            };
+            hint.to_owned()
+        }));
         Self {
-            title,
+            title: title.to_owned(),
             hints,
             steps,
         }
