@@ -1,7 +1,11 @@
 //! The console in a real browser, Chromium: with scripts and without.
 
 #![cfg(all(feature = "console", feature = "macros"))]
-#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says that it was skipped; what goes wrong here fails the test"
+)]
 
 use std::{
     path::Path,
