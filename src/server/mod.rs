@@ -161,6 +161,10 @@ impl AuditLog {
     /// `into_make_service_with_connect_info::<SocketAddr>()`, and name the proxies in front of it
     /// ([`RouterOptions::trusted_proxies`]).
     ///
+    /// With the feature `console`, the same router serves the web console at the path of the mount,
+    /// for people with a browser. A person signs in with a token; the session's cookie then opens
+    /// what the token opens, here as well. The [guide](crate::guide::console) has the details.
+    ///
     /// Changes are recorded as `audit.token.created` and `.revoked`, `audit.hold.placed` and
     /// `.released`, and `audit.setting.changed`. Refused changes are recorded as
     /// `audit.token.refused`, `audit.hold.refused` and `audit.setting.refused`.

@@ -262,6 +262,41 @@ async fn other_cookies_open_nothing() {
 }
 
 #[tokio::test]
+async fn a_link_of_another_site_is_followed_with_the_session() {
+    let served = served(1, RouterOptions::new());
+    let arrive = async |path: &str, site: &str| {
+        let request = Request::get(path)
+            .header("sec-fetch-site", site)
+            .header("sec-fetch-mode", "navigate");
+        served.send(request.body(Body::empty()).unwrap()).await
+    };
+    for site in ["cross-site", "same-site"] {
+        let page = arrive("/audit?actor=user-1", site).await;
+        assert_eq!(page.status, 200);
+        assert!(
+            page.text().contains("http-equiv=\"refresh\""),
+            "{}",
+            page.text()
+        );
+        assert!(!page.text().contains("user-1"));
+    }
+    // The page loads itself again, which is no request of another site.
+    assert_eq!(
+        arrive("/audit?actor=user-1", "same-origin").await.status,
+        401
+    );
+    assert_eq!(arrive("/audit", "none").await.status, 401);
+    assert_eq!(arrive("/audit/entries", "cross-site").await.status, 401);
+    assert!(
+        !arrive("/audit/sign-in", "cross-site")
+            .await
+            .text()
+            .contains("refresh")
+    );
+    assert_eq!(accesses(&served, "audit.access.denied").len(), 3);
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_token_at_once() {
     let served = served(0, RouterOptions::new());
     let new = NewToken {

@@ -13,7 +13,7 @@ use axum::{
 use super::{
     code,
     frame::Frame,
-    session::{COOKIE, LIFE, any_session_cookie},
+    session::{COOKIE, LIFE, SessionCookie, any_session_cookie},
     visit::{Visit, below, html, mount, with_headers_of},
 };
 use crate::{
@@ -70,14 +70,21 @@ pub(super) async fn page(visit: Visit) -> Response {
 
 /// The answer to a request for a page by a visitor who isn't known: the page to sign in, in place.
 pub(super) fn needed(visit: &Visit, problem: Problem) -> Response {
-    let had_session = any_session_cookie(&visit.head).is_some();
     let by_token = visit.app.options.authorizer.is_none();
+    let session = any_session_cookie(&visit.head).filter(|_| by_token);
     let page = SignInPage {
         frame: visit.frame(None),
         code: None,
         next: below_mount(&visit.head),
-        problem: (by_token && had_session)
-            .then_some("Your session has ended. Sign in again to go on where you were."),
+        problem: session.map(|session| match session {
+            SessionCookie::One(_) => {
+                "Your session has ended. Sign in again to go on where you were."
+            }
+            SessionCookie::Several => {
+                "Your browser sends several session cookies, of which another server has set one. \
+                 Delete the cookies of this site, then sign in."
+            }
+        }),
         by_token,
     };
     with_headers_of(&problem, html(problem.status(), &page))

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::{frame::Frame, sign_in};
+use super::{frame::Frame, session::any_session_cookie, sign_in};
 use crate::{
     error::Result,
     query::{AuditReader, cancel::Cancel},
@@ -34,10 +34,14 @@ pub(super) struct Visit {
 }
 
 impl FromRequestParts<State> for Visit {
-    type Rejection = ExtensionRejection;
+    type Rejection = Response;
 
-    async fn from_request_parts(head: &mut Parts, app: &State) -> Result<Self, ExtensionRejection> {
-        let Extension(slot) = Extension::from_request_parts(head, app).await?;
+    async fn from_request_parts(head: &mut Parts, app: &State) -> Result<Self, Response> {
+        let slot = Extension::from_request_parts(head, app).await;
+        let Extension(slot) = slot.map_err(ExtensionRejection::into_response)?;
+        if comes_by_link_of_others(head) && app.options.authorizer.is_none() {
+            return Err(html(StatusCode::OK, &AgainPage));
+        }
         Ok(Self {
             app: State::clone(app),
             head: head.clone(),
@@ -111,6 +115,25 @@ impl Visit {
     }
 }
 
+/// Whether a visitor follows a link of another site, from a chat or a ticket. With such a request a
+/// browser doesn't send a cookie that is `SameSite=Strict`.
+fn comes_by_link_of_others(head: &Parts) -> bool {
+    let is = |name: &str, values: &[&str]| {
+        let given = head.headers.get(name).and_then(|value| value.to_str().ok());
+        given.is_some_and(|given| values.contains(&given))
+    };
+    is("sec-fetch-site", &["cross-site", "same-site"])
+        && is("sec-fetch-mode", &["navigate"])
+        && any_session_cookie(head).is_none()
+        && !head.headers.contains_key(header::AUTHORIZATION)
+        && head.uri.path() != "/sign-in"
+}
+
+/// The page that loads itself again, now as a page of this server, so that the cookie is sent.
+#[derive(Template)]
+#[template(path = "again.html")]
+struct AgainPage;
+
 /// The answer about a problem, with the headers that the problem has.
 pub(super) fn with_headers_of(problem: &Problem, mut response: Response) -> Response {
     let headers = problem.headers().iter().cloned();
@@ -171,4 +194,32 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Response {
     ];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
     (status, headers, text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::http::Request;
+
+    use super::*;
+    use crate::{AuditLog, http::RouterOptions, query::StatsQuery, server::state::App};
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_given_up() {
+        let log = AuditLog::for_tests();
+        let app = App::new(log.dir(), Some(AuditLog::clone(&log)), RouterOptions::new()).unwrap();
+        let slot = Arc::clone(&app.requests).try_acquire_owned().unwrap();
+        let visit = Visit {
+            app,
+            head: Request::get("/").body(()).unwrap().into_parts().0,
+            slot: Slot(Arc::new(slot)),
+        };
+        let read = |limit| visit.read_within(limit, |reader| reader.stats(&StatsQuery::default()));
+        let hour = Duration::from_secs(3600);
+        assert!(read(hour).await.unwrap().is_some());
+        assert!(read(Duration::ZERO).await.unwrap().is_none());
+        let failing = visit.read_within(hour, |_| Err::<(), _>(crate::Error::Closed));
+        assert!(failing.await.is_err());
+    }
 }

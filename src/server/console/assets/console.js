@@ -76,7 +76,40 @@ function listenToKeys() {
   });
 }
 
+/** Times in UTC, or in the zone of the browser: a click on the head of their column changes that. */
+function switchZones() {
+  const head = document.querySelector("th.time");
+  if (!head) return;
+  const day = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" });
+  const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const isLocal = () => localStorage.getItem("audit-zone") === "local";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "zone";
+  button.title = "Show times in UTC or in the zone of this browser";
+  head.replaceChildren(button);
+  const show = () => {
+    button.textContent = isLocal() ? "Time (local)" : "Time (UTC)";
+    for (const time of document.querySelectorAll(".table time")) {
+      const [days, hours] = [time.querySelector(".day"), time.lastChild];
+      time.dataset.utc ??= `${days.textContent}|${hours.textContent}`;
+      const [utcDay, utcClock] = time.dataset.utc.split("|");
+      const at = new Date(time.dateTime);
+      const year = utcDay.includes(",") ? `, ${at.getFullYear()}` : "";
+      days.textContent = isLocal() ? day.format(at) + year : utcDay;
+      hours.textContent = isLocal() ? ` ${clock.format(at)}` : utcClock;
+    }
+  };
+  button.addEventListener("click", () => {
+    localStorage.setItem("audit-zone", isLocal() ? "utc" : "local");
+    show();
+  });
+  document.addEventListener("audit-rows", show);
+  show();
+}
+
 switchThemes();
 closeMenus();
 copyTexts();
 listenToKeys();
+switchZones();

@@ -74,6 +74,7 @@ function show() {
   body.prepend(...waiting.reverse().map(rowOf));
   waiting = [];
   while (body.rows.length > MOST) body.lastElementChild.remove();
+  document.dispatchEvent(new Event("audit-rows"));
   tell();
 }
 
