@@ -10,6 +10,7 @@
 //! | [Testing](testing) | How does an application test what it records? |
 //! | [Following](following/index.html) | How does another program read the log as it grows, and when is a range of time complete? |
 //! | [Exports](exports/index.html) | Which formats are there, and how does a download show that it is whole? |
+//! | [The console](console/index.html) | How do people open the log in a browser, how long do they stay signed in, and what is recorded of that? |
 //! | [Webhooks](webhooks/index.html) | How does a receiver verify and read deliveries, and how does an operator look after webhooks? |
 //! | [HTTP API](api/index.html) | Which requests are there, and what do they answer? |
 //! | [SIEM](siem/index.html) | How do entries get into Splunk, Elastic, Sentinel and others? |
@@ -19,8 +20,8 @@
 //!
 //! The chapters on context and on failing closed use axum, so they are there with the features
 //! `server` and `tower`. The ones on exports and on webhooks come with the features `export` and
-//! `webhook`, and those on following, the HTTP API, SIEM, operations and compliance with `server` and
-//! `webhook`.
+//! `webhook`, those on following, the HTTP API, SIEM, operations and compliance with `server` and
+//! `webhook`, and the one on the console with `console`.
 
 /// The places of a log in a program.
 #[doc = include_str!("../docs/set_up.md")]
@@ -57,6 +58,11 @@ pub mod following {}
 #[cfg(feature = "export")]
 #[doc = include_str!("../docs/exports.md")]
 pub mod exports {}
+
+/// The log in a browser, for operators.
+#[cfg(feature = "console")]
+#[doc = include_str!("../docs/console.md")]
+pub mod console {}
 
 /// For the developers of receivers, and the operators of webhooks.
 #[cfg(feature = "webhook")]

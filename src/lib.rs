@@ -206,6 +206,7 @@
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
 //! | `export` | no | [`AuditReader::export`]: a part of the log as one ZIP or gzip file |
 //! | `server` | no | `http`: the HTTP API as an axum router, or as a server |
+//! | `console` | no | the web console, from the same router: the log in a browser |
 //!
 //! The `tracing-audit` program is a package of its own, `tracing-audit-cli`.
 

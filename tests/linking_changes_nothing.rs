@@ -13,7 +13,8 @@ use std::{
 };
 
 /// The public features but `webhook-tls`, which says itself what it switches on.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
+    "console",
     "export",
     "macros",
     "opentelemetry",

@@ -36,7 +36,7 @@ impl Header {
     }
 
     /// The scheme that the nearest proxy was asked with.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "console"))]
     pub(super) fn scheme(self, headers: &HeaderMap) -> Option<&str> {
         self.nearest(headers, "x-forwarded-proto", "proto")
     }

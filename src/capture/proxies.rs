@@ -76,8 +76,8 @@ impl Proxies {
     }
 
     /// The scheme that the peer was asked with, if the peer is a trusted proxy and says so.
-    #[cfg(feature = "tower")]
-    pub(super) fn scheme<'a>(
+    #[cfg(any(feature = "tower", feature = "console"))]
+    pub(crate) fn scheme<'a>(
         &self,
         peer: Option<IpAddr>,
         headers: &'a HeaderMap,

@@ -129,6 +129,12 @@ impl RawEntry {
     pub(super) fn key(&self) -> Key {
         self.key
     }
+
+    /// The cursor of the pages before or after the entry.
+    #[cfg(feature = "console")]
+    pub(crate) fn cursor(&self) -> String {
+        self.key.to_string()
+    }
 }
 
 macro_rules! texts {

@@ -56,10 +56,22 @@ pub(super) async fn guard(
     with_headers(response)
 }
 
+/// Marks an answer that is the same for everyone and never changes: caches may store it.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "console"),
+    allow(dead_code, reason = "only files of the console are such")
+)]
+pub(super) struct NeverChanges;
+
 /// Adds the headers of every answer: no cache stores it, and no browser guesses its type.
 pub(super) fn with_headers(mut response: Response) -> Response {
+    let cached = match response.extensions().get::<NeverChanges>() {
+        Some(_) => "public, max-age=31536000, immutable",
+        None => "no-store",
+    };
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cached));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -127,10 +139,18 @@ fn takes_body(request: &Request) -> bool {
     if super::webhooks::takes_body(method, path) {
         return true;
     }
+    #[cfg(feature = "console")]
+    if super::console::takes_body(method, path) {
+        return true;
+    }
     admin::takes_body(method, path)
 }
 
 pub(super) async fn no_route() -> Problem {
+    nothing_here()
+}
+
+pub(super) fn nothing_here() -> Problem {
     Problem::not_found("there is nothing at this path")
 }
 

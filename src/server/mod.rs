@@ -35,6 +35,7 @@
 //! openapi    the description of all this
 //! admin      what administrators ask for and change: tokens, holds, settings
 //! webhooks   webhooks: their settings, and how they are doing
+//! console    all this for people: pages, and the sessions of their browsers
 //! ```
 
 mod access;
@@ -43,6 +44,8 @@ mod asked;
 mod body;
 mod catalogue;
 mod connections;
+#[cfg(feature = "console")]
+mod console;
 mod cursors;
 mod download;
 mod ending;
@@ -171,6 +174,10 @@ impl AuditLog {
     /// `RateLimit` and `RateLimit-Policy`, as draft-ietf-httpapi-ratelimit-headers-11 describes them.
     /// What is too much for the server is refused with 503.
     ///
+    /// With the feature `console`, the same router serves the web console at the path of the mount,
+    /// for people with a browser. A person signs in with a token; the session's cookie then opens
+    /// what the token opens, here as well. The [guide](crate::guide::console) has the details.
+    ///
     /// Changes are recorded as `audit.token.created` and `.revoked`, `audit.hold.placed` and
     /// `.released`, and `audit.setting.changed`. Refused changes are recorded as
     /// `audit.token.refused`, `audit.hold.refused` and `audit.setting.refused`.
@@ -212,6 +219,8 @@ fn routes(app: State) -> Router {
     let routes = Router::new();
     #[cfg(feature = "webhook")]
     let routes = routes.merge(webhooks::routes());
+    #[cfg(feature = "console")]
+    let routes = routes.merge(console::routes());
     routes
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))

@@ -70,6 +70,17 @@ impl Problem {
         self.status
     }
 
+    #[cfg(feature = "console")]
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// The headers that the answer has besides.
+    #[cfg(feature = "console")]
+    pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// The reason, as the client gets it.
     pub(super) fn detail(&self) -> &str {
         &self.detail

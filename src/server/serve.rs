@@ -194,7 +194,8 @@ impl Server {
             api
         } else {
             let nothing = || async { guard::with_headers(guard::no_route().await.into_response()) };
-            Router::new().nest(path, api).fallback(nothing)
+            // Unlike `nest`, this takes the path with a `/` at the end as well.
+            Router::new().nest_service(path, api).fallback(nothing)
         };
         let listen = Error::io("listen at", addr.to_string());
         let bound = async {

@@ -1,5 +1,7 @@
 //! The state that all requests share, and the facts about one request.
 
+#[cfg(feature = "console")]
+use std::time::Instant;
 use std::{
     mem,
     net::{IpAddr, SocketAddr},
@@ -16,8 +18,13 @@ use tokio::{
     task,
 };
 
+#[cfg(feature = "console")]
+use super::console::{
+    origin,
+    session::{Sessions, session_cookie},
+};
 use super::{
-    access::{Access, Authorizer, Denied, Scope},
+    access::{Access, Authorizer as _, Denied, Scope},
     cursors::Cursors,
     hosts::Hosts,
     limits::Limits,
@@ -67,6 +74,8 @@ pub(super) struct App {
     pub(super) webhook_policy: crate::webhook::OutsidePolicy,
     pub(super) tokens: TokenStore,
     pub(super) cursors: Cursors,
+    #[cfg(feature = "console")]
+    pub(super) sessions: Sessions,
 }
 
 /// The counters for `/metrics`.
@@ -112,20 +121,21 @@ impl App {
             log,
             options,
             tokens,
+            #[cfg(feature = "console")]
+            sessions: Sessions::default(),
         }))
     }
 
     /// Lets a request in that has this scope; a refusal is recorded.
     pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
         let mut caller = self.caller(request);
-        let access = match self.authorizer().authorize(request) {
+        let access = match self.authorize(request) {
             Ok(access) => access,
             Err(denied) => return Err(self.refuse(&caller, denied, request)),
         };
-        caller.kind = shorten(&access.actor_type).into();
-        caller.id = shorten(&access.id);
-        caller.name = shorten(&access.name);
-        caller.tenant = access.tenant.clone();
+        name_caller(&mut caller, &access);
+        #[cfg(feature = "console")]
+        self.check_session_use(&caller, request)?;
         self.count_request(request, &access, &caller)?;
         if access.scope < scope {
             let why = format!(
@@ -180,12 +190,54 @@ impl App {
         scope: Scope,
         tenant: &Option<String>,
     ) -> bool {
-        let access = self.authorizer().authorize(request);
+        let access = self.authorize(request);
         access.is_ok_and(|access| access.scope >= scope && access.tenant == *tenant)
     }
 
-    fn authorizer(&self) -> &dyn Authorizer {
-        self.options.authorizer.as_deref().unwrap_or(&self.tokens)
+    /// The access of a request's sender: by the application's own authorizer; else by the session of
+    /// a browser, unless the request has a token; else by the token.
+    pub(super) fn authorize(&self, request: &Parts) -> Result<Access, Denied> {
+        if let Some(own) = &self.options.authorizer {
+            return own.authorize(request);
+        }
+        #[cfg(feature = "console")]
+        if let Some(cookie) = session_cookie(request) {
+            return self
+                .sessions
+                .authorize(&self.tokens, cookie, Instant::now());
+        }
+        self.tokens.authorize(request)
+    }
+
+    /// Notes that a session is in use. A request that changes something must come from a page of
+    /// this server: a browser sends the session's cookie whichever page made it send the request.
+    #[cfg(feature = "console")]
+    fn check_session_use(&self, caller: &Caller, request: &Parts) -> Result<(), Problem> {
+        if self.options.authorizer.is_some() {
+            return Ok(());
+        }
+        let Some(cookie) = session_cookie(request) else {
+            return Ok(());
+        };
+        if !request.method.is_safe() {
+            self.check_same_origin(caller, request)?;
+        }
+        self.sessions.note_use(cookie, Instant::now());
+        Ok(())
+    }
+
+    /// Lets a request in that a page of this server made a browser send; a refusal is recorded.
+    #[cfg(feature = "console")]
+    pub(super) fn check_same_origin(
+        &self,
+        caller: &Caller,
+        request: &Parts,
+    ) -> Result<(), Problem> {
+        if origin::is_same(request, peer(request), &self.proxies) {
+            return Ok(());
+        }
+        let why = "only a page of this server may send this request with a session's cookie";
+        Err(self.refuse(caller, Denied::Forbidden(why.to_owned()), request))
     }
 
     /// Waits until a request may be answered.
@@ -212,7 +264,7 @@ impl App {
     }
 
     /// The sender of a request, as long as nothing but the request says who that is.
-    fn caller(&self, request: &Parts) -> Caller {
+    pub(super) fn caller(&self, request: &Parts) -> Caller {
         let headers = &request.headers;
         Caller {
             kind: "anonymous".into(),
@@ -229,7 +281,7 @@ impl App {
         own.then(|| self.tokens.problem()).flatten()
     }
 
-    fn refuse(&self, caller: &Caller, denied: Denied, request: &Parts) -> Problem {
+    pub(super) fn refuse(&self, caller: &Caller, denied: Denied, request: &Parts) -> Problem {
         self.recorder
             .denied(caller, &denied, &shorten(path(request)));
         denied.into()
@@ -350,6 +402,14 @@ impl Asker {
             .detail("path", self.path.as_str())
             .detail("parameters", parameters)
     }
+}
+
+/// Writes into the caller who that is.
+pub(super) fn name_caller(caller: &mut Caller, access: &Access) {
+    caller.kind = shorten(&access.actor_type).into();
+    caller.id = shorten(&access.id);
+    caller.name = shorten(&access.name);
+    caller.tenant = access.tenant.clone();
 }
 
 /// The path as the client sent it, the mount's part included.

@@ -82,6 +82,31 @@ struct Stored {
     sha256: String,
 }
 
+/// A token without its secret: enough to look the token up each time, and worth nothing to a thief.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TokenKey {
+    id: String,
+    sha256: String,
+}
+
+impl TokenKey {
+    /// The key of a token's text; `None` if no token looks like that.
+    pub(super) fn of(token: &str) -> Option<Self> {
+        let (id, secret) = token.strip_prefix("ta_")?.split_once('_')?;
+        let has_form = id.len() == 8 && secret.len() == SECRET_LEN;
+        has_form.then(|| Self {
+            id: id.to_owned(),
+            sha256: HEXLOWER.encode(&Sha256::digest(secret)),
+        })
+    }
+
+    /// The token's id.
+    #[cfg(feature = "console")]
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tokens {
     tokens: Vec<Stored>,
@@ -204,21 +229,19 @@ impl TokenStore {
 
     /// The access that the holder of this token has; `None` if the token is unknown or has ended.
     pub(crate) fn verify(&self, token: &str) -> Result<Option<Access>> {
-        let Some((id, secret)) = token
-            .strip_prefix("ta_")
-            .and_then(|rest| rest.split_once('_'))
-        else {
-            return Ok(None);
-        };
-        if id.len() != 8 || secret.len() != SECRET_LEN {
-            return Ok(None);
+        match TokenKey::of(token) {
+            Some(key) => self.access_of(&key),
+            None => Ok(None),
         }
-        let hash = HEXLOWER.encode(&Sha256::digest(secret));
+    }
+
+    /// The access that the token with this key gives now; `None` if there is none or it has ended.
+    pub(super) fn access_of(&self, key: &TokenKey) -> Result<Option<Access>> {
         let tokens = self.current()?;
-        let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == id) else {
+        let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == key.id) else {
             return Ok(None);
         };
-        let right = bool::from(stored.sha256.as_bytes().ct_eq(hash.as_bytes()));
+        let right = bool::from(stored.sha256.as_bytes().ct_eq(key.sha256.as_bytes()));
         let expires = stored.info.expires;
         let ended = expires.is_some_and(|end| end <= Timestamp::now());
         let TokenInfo {
@@ -234,6 +257,18 @@ impl TokenStore {
             name,
             scope,
             tenant,
+        }))
+    }
+
+    /// The token with this id, and its key; `None` if there is none.
+    #[cfg(feature = "console")]
+    pub(super) fn find(&self, id: &str) -> Result<Option<(TokenInfo, TokenKey)>> {
+        let tokens = self.document.read::<Tokens>()?.tokens;
+        let found = tokens.into_iter().find(|token| token.info.id == id);
+        Ok(found.map(|token| {
+            let id = token.info.id.clone();
+            let sha256 = token.sha256;
+            (token.info, TokenKey { id, sha256 })
         }))
     }
 

@@ -131,6 +131,37 @@ impl Tokens<'_> {
         self.store().verify(token)
     }
 
+    /// Makes a code that signs a browser in once, with the access of the token with this id, within
+    /// ten minutes: give the person the link `…/audit/sign-in?code=<code>`. `None` if there is no
+    /// such token. The creation is recorded (`audit.token.sign_in_code_created`).
+    ///
+    /// The code works for routers of this log in this process. The link shows a page with a button,
+    /// because programs that look at links in mail would use up the code otherwise.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # use tracing_audit::http::{NewToken, Scope};
+    /// # let new = NewToken { name: "ann".into(), scope: Scope::Read, tenant: None, expires: None };
+    /// let (token, _) = log.tokens().create(new)?;
+    /// let code = log.tokens().sign_in_code(&token.id)?.expect("the token is there");
+    /// println!("https://audit.example.com/audit/sign-in?code={code}");
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be read, or the creation can't be recorded; no code is made then.
+    #[cfg(feature = "console")]
+    pub fn sign_in_code(&self, id: &str) -> Result<Option<String>> {
+        let Some((token, key)) = self.store().find(id)? else {
+            return Ok(None);
+        };
+        let description = "A one-time code was created that signs a browser in with a token";
+        let entry = entry_about(&token, "audit.token.sign_in_code_created", description);
+        self.log.store()?.record(&self.author.sign(entry))?;
+        super::console::code::make(self.log.dir(), key).map(Some)
+    }
+
     fn store(&self) -> TokenStore {
         TokenStore::open(self.log.dir())
     }

@@ -18,9 +18,11 @@ enum Rule {
     Holder(Scope),
     /// The holder of a token with this scope for all tenants.
     OfAllTenants(Scope),
+    /// Anyone, by a page of this server. The requests here come from no page.
+    OwnPage,
 }
 
-use Rule::{Anyone, Holder, OfAllTenants};
+use Rule::{Anyone, Holder, OfAllTenants, OwnPage};
 
 const ADMIN: Rule = OfAllTenants(Scope::Admin);
 
@@ -62,6 +64,12 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/webhooks/{name}/signing-secrets/retire", ADMIN),
     ("GET", "/webhooks/{name}/attempts", ADMIN),
     ("GET", "/webhooks/{name}/dead-letters", ADMIN),
+    ("GET", "/", Holder(Scope::Read)),
+    ("GET", "/entry/{id}", Holder(Scope::Read)),
+    ("GET", "/sign-in", Anyone),
+    ("POST", "/sign-in", OwnPage),
+    ("POST", "/sign-out", OwnPage),
+    ("GET", "/assets/{name}", Anyone),
 ];
 
 #[tokio::test]
@@ -81,6 +89,7 @@ async fn each_caller_gets_what_the_rule_of_the_route_says() {
             let status = status(&served, method, path, key.as_deref()).await;
             let expected = match (rule, caller) {
                 (Anyone, _) => None,
+                (OwnPage, _) => Some(403),
                 (_, None) => Some(401),
                 (Holder(needed), Some((scope, _))) if scope >= *needed => None,
                 (OfAllTenants(needed), Some((scope, None))) if scope >= *needed => None,
@@ -100,6 +109,8 @@ async fn status(served: &Served, method: &str, path: &str, key: Option<&str>) ->
         .replace("{event_type}", "nothing.known")
         // A stream would never end. Parameters are looked at after the caller.
         .replace("/stream", "/stream?limit=1");
+    // The path of the mount itself has no `/` at its end.
+    let path = if path == "/" { "" } else { &path };
     let mut request = Request::builder()
         .method(method.parse::<Method>().unwrap())
         .uri(format!("/audit{path}"));
@@ -115,15 +126,24 @@ fn no_route_is_without_a_rule() {
     let rules = RULES
         .iter()
         .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
-    assert_eq!(served_routes(), rules.collect());
+    let served = routes_of(|_| true);
+    assert_eq!(served, rules.collect());
 }
 
-/// The methods and paths of all routes, by the source of the server.
-pub(crate) fn served_routes() -> BTreeSet<(String, String)> {
+/// The methods and paths of the API, by the source of the server. The pages of the console are not
+/// part of it.
+pub(crate) fn api_routes() -> BTreeSet<(String, String)> {
+    routes_of(|file| !file.components().any(|part| part.as_os_str() == "console"))
+}
+
+fn routes_of(is_wanted: impl Fn(&Path) -> bool) -> BTreeSet<(String, String)> {
     let mut routes = BTreeSet::new();
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
-    for file in crate::support::files(&sources) {
-        routes.extend(routes_in(&fs::read_to_string(file).unwrap()));
+    let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
+    for file in crate::support::files(&server) {
+        let is_source = file.extension().is_some_and(|end| end == "rs");
+        if is_source && is_wanted(file.strip_prefix(&server).unwrap()) {
+            routes.extend(routes_in(&fs::read_to_string(file).unwrap()));
+        }
     }
     routes
 }

@@ -1,6 +1,6 @@
 //! The log over HTTP: reading, downloading, and managing webhooks.
 
-#![cfg(all(feature = "server", feature = "webhook"))]
+#![cfg(all(feature = "console", feature = "webhook"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
 #[path = "../support/http.rs"]
@@ -12,6 +12,8 @@ mod support;
 
 mod callers_are_limited;
 mod compared;
+mod console_pages;
+mod console_sessions;
 mod counts_entries;
 mod description;
 mod downloads_are_whole;

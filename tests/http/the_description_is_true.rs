@@ -13,7 +13,7 @@ use tracing_audit::{
 use crate::{
     compared::{Compared, JSON, Sent},
     description::Description,
-    every_route_has_its_rule::served_routes,
+    every_route_has_its_rule::api_routes,
     http::{served, token},
 };
 
@@ -32,7 +32,7 @@ async fn each_route_is_described_and_nothing_else() {
     let served = served(0, RouterOptions::new());
     let description = Description::of(&served).await;
     let described = description.operations().into_iter().collect();
-    assert_eq!(served_routes(), described);
+    assert_eq!(api_routes(), described);
     assert_eq!(description.json["openapi"], "3.1.0");
     assert_eq!(description.json["servers"], json!([{"url": "/audit"}]));
 }

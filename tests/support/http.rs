@@ -46,6 +46,10 @@ impl Answer {
             .unwrap()
     }
 
+    pub(crate) fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+
     /// Checks that it is a problem as RFC 9457 wants it.
     pub(crate) fn problem(&self, status: u16) -> Value {
         let text = String::from_utf8_lossy(&self.body);
@@ -231,11 +235,18 @@ impl Served {
                 [192, 0, 2, 7],
                 4711,
             ))));
+        let path = request.uri().path().to_owned();
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        // The console's files have a hash in their names, so they never change.
+        let is_file = head.status == 200 && path.contains("/assets/");
+        let cached = match is_file {
+            true => "public, max-age=31536000, immutable",
+            false => "no-store",
+        };
         for (name, value) in [
-            (header::CACHE_CONTROL, "no-store"),
+            (header::CACHE_CONTROL, cached),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ] {
             assert_eq!(head.headers.get(&name).unwrap(), value);

@@ -17,6 +17,8 @@ pub(super) struct Guide<'a> {
     pub(super) second: &'a str,
     pub(super) receiver: SocketAddr,
     pub(super) token: &'a str,
+    /// The code that signs a browser in once.
+    pub(super) code: &'a str,
     /// Seconds.
     pub(super) limit: Option<u64>,
 }
@@ -29,6 +31,7 @@ impl Guide<'_> {
             second,
             receiver,
             token,
+            code,
             ..
         } = self;
         let (dir, today) = (quoted(self.dir), Timestamp::now().day());
@@ -46,6 +49,8 @@ A credential manager is running, its users are at work, and all they do is audit
 
   service    http://{address}
              http://{second}  (a second instance, same log)
+  console    http://{address}/audit/sign-in?code={code}
+             (this link signs a browser in once, within ten minutes; later, sign in with the token)
   audit API  http://{address}/audit
   webhook    http://{receiver}  (a receiver of failed logins and changed users, which verifies signatures)
   token      {token}

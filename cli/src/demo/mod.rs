@@ -94,12 +94,13 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
         tenant: None,
         expires: None,
     };
-    let (_, token) = log.tokens().create(new)?;
+    let (known, token) = log.tokens().create(new)?;
+    let code = log.tokens().sign_in_code(&known.id)?.unwrap_or_default();
     // So that more webhooks can be added to receivers on this machine.
     let options = RouterOptions::new()
         .webhook_egress(["loopback"])
         .webhook_allow_http(true);
-    let router = service::router().nest("/audit", log.router(options)?);
+    let router = service::router().nest_service("/audit", log.router(options)?);
     let second = start("instance", dir).await?;
 
     let (stop, stopped) = watch::channel(false);
@@ -120,6 +121,7 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
         second: &second.line,
         receiver: receiver_address,
         token: &token,
+        code: &code,
         limit: args.run_for,
     }
     .print()?;

@@ -82,7 +82,8 @@ fn document(mount: &str) -> OpenApi {
 }
 
 const DESCRIPTION: &str = "An audit log: its entries as pages, as a stream and as downloads, and \
-    what administrators manage.\n\nEvery access is recorded in the log before it is answered, so \
+    what administrators manage. The pages of the web console, which may be served beside it, are \
+    not part of this API.\n\nEvery access is recorded in the log before it is answered, so \
     a request can be refused because it can't be recorded (503). Every error is \
     application/problem+json (RFC 9457). An unknown parameter is an error. No answer may be stored \
     by a cache. The server may have a way of its own to know its callers instead of tokens; scopes \

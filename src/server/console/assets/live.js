@@ -1,0 +1,119 @@
+// The live tail: new entries at the top of the table, as they arrive. Nothing moves under the hand:
+// someone who has scrolled down, or whose focus is in the table, is told how many wait.
+
+/** How many rows the table keeps. */
+const MOST = 500;
+/** The parameters of the page that the stream doesn't take. */
+const OWN = ["range", "split", "newer", "search", "start_date", "end_date"];
+const KNOWN = ["info", "warning", "error", "critical", "success", "failure", "unknown"];
+const HIDDEN = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+
+const button = document.querySelector("[data-live]");
+const body = document.querySelector(".table tbody");
+const template = document.getElementById("row");
+let source = null;
+let waiting = [];
+
+/** The parameters of the filter. */
+function filter() {
+  const params = new URLSearchParams(location.search);
+  for (const name of OWN) params.delete(name);
+  return params;
+}
+
+/** A text as the server shows it: a character that hides or turns others appears as its number. */
+function shown(text) {
+  const number = (c) => c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return String(text).replace(HIDDEN, (c) => `\u27e8U+${number(c)}\u27e9`);
+}
+
+/** Links a cell to the entries that have the value too; removes the link if there is no value. */
+function link(row, name, value, text) {
+  const cell = row.querySelector(`[data-of=${name}]`);
+  if (!value) { cell.remove(); return; }
+  const params = filter();
+  params.append(name, /^\\*!/.test(value) ? `\\${value}` : value);
+  cell.href = `?${params}`;
+  cell.firstElementChild.textContent = shown(text || value);
+}
+
+function mark(row, kind, word) {
+  const place = row.querySelector(`.${kind}`);
+  if (KNOWN.includes(word)) {
+    place.classList.add(word);
+    place.querySelector("use").setAttribute("href", `#i-${word}`);
+  }
+  place.querySelector(".word").textContent = shown(word);
+}
+
+function rowOf(entry) {
+  const row = template.content.firstElementChild.cloneNode(true);
+  const day = { month: "short", day: "numeric", timeZone: "UTC" };
+  const time = row.querySelector("time");
+  time.dateTime = entry.timestamp;
+  time.title = entry.timestamp;
+  row.querySelector(".day").textContent = new Date(entry.timestamp).toLocaleDateString("en", day);
+  row.querySelector(".clock").textContent = entry.timestamp.slice(11, 19);
+  const home = button.dataset.live.replace(/stream$/, "");
+  row.querySelector(".open").href = `${home}entry/${entry.id}${location.search}`;
+  const { actor = {}, resource = {} } = entry;
+  mark(row, "severity", entry.severity);
+  mark(row, "outcome", entry.outcome?.type ?? "success");
+  link(row, "event_type", entry.event_type);
+  link(row, "actor", actor.id ?? actor.name ?? actor.type, actor.name);
+  link(row, "resource", resource.id ?? resource.name, resource.name);
+  link(row, "ip_address", entry.ip_address);
+  row.querySelector(".resource .muted").textContent = shown(resource.type ?? "");
+  row.querySelector(".description bdi").textContent = shown(entry.description ?? "");
+  row.classList.add("new");
+  return row;
+}
+
+/** Shows the entries that wait, the newest at the top. */
+function show() {
+  body.prepend(...waiting.reverse().map(rowOf));
+  waiting = [];
+  while (body.rows.length > MOST) body.lastElementChild.remove();
+  document.dispatchEvent(new Event("audit-rows"));
+  tell();
+}
+
+/** Says how many entries wait. */
+function tell() {
+  let pill = document.querySelector(".waiting");
+  if (waiting.length === 0) { pill?.remove(); return; }
+  if (!pill) {
+    pill = document.createElement("button");
+    pill.type = "button";
+    pill.className = "button primary waiting";
+    pill.addEventListener("click", () => { scrollTo({ top: 0 }); show(); });
+    document.querySelector(".table").before(pill);
+  }
+  pill.textContent = waiting.length < MOST ? `${waiting.length} new` : `${MOST} or more new`;
+}
+
+function begin() {
+  source = new EventSource(`${button.dataset.live}?${filter()}`);
+  source.addEventListener("entries", (event) => {
+    waiting = [...waiting, ...JSON.parse(event.data).entries].slice(-MOST);
+    if (scrollY < 80 && !body.contains(document.activeElement)) show(); else tell();
+  });
+  source.addEventListener("end", end);
+  source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) end(); });
+  button.setAttribute("aria-pressed", "true");
+  button.textContent = "Live: pause";
+}
+
+function end() {
+  source?.close();
+  source = null;
+  button.setAttribute("aria-pressed", "false");
+  button.textContent = "Live";
+}
+
+// Only the page with the newest entries can go on.
+const params = new URLSearchParams(location.search);
+if (button && body && !["cursor", "newer", "end_date"].some((name) => params.has(name))) {
+  button.hidden = false;
+  button.addEventListener("click", () => (source ? end() : begin()));
+}

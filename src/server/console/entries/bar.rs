@@ -1,0 +1,136 @@
+//! The line of the search with the conditions that it has, and the range.
+
+use crate::{
+    entry::Timestamp,
+    query::Filter,
+    server::console::{
+        selection::{Range, Selection, Split},
+        text::{format, shown},
+    },
+};
+
+/// The line of the search.
+pub(super) struct SearchBar {
+    pub(super) line: String,
+    /// What is wrong with it.
+    pub(super) problem: Option<String>,
+    pub(super) chips: Vec<Chip>,
+    /// The link to the page without conditions.
+    pub(super) clear: String,
+    /// The parameters that stay when another line is sent.
+    pub(super) kept: Vec<(String, String)>,
+}
+
+/// A condition of the filter, with the link that takes it away.
+pub(super) struct Chip {
+    pub(super) name: String,
+    pub(super) is_excluded: bool,
+    pub(super) value: String,
+    pub(super) without: String,
+}
+
+/// The menu of the range.
+pub(super) struct RangeMenu {
+    pub(super) title: String,
+    pub(super) choices: Vec<Choice>,
+    /// The ends of the range, as the fields of a form have them.
+    pub(super) start: String,
+    pub(super) end: String,
+    /// The parameters that stay when other ends are sent.
+    pub(super) kept: Vec<(String, String)>,
+}
+
+/// A link in a menu.
+pub(super) struct Choice {
+    pub(super) title: &'static str,
+    pub(super) href: String,
+    pub(super) is_chosen: bool,
+}
+
+impl SearchBar {
+    pub(super) fn new(selection: &Selection) -> Self {
+        let chip = |(name, text): (&str, &str)| {
+            let excluded = text.strip_prefix('!');
+            let value = excluded.unwrap_or(text);
+            let is_escaped = value.trim_start_matches('\\').starts_with('!');
+            let value = value
+                .strip_prefix('\\')
+                .filter(|_| is_escaped)
+                .unwrap_or(value);
+            Chip {
+                name: shown(name),
+                is_excluded: excluded.is_some(),
+                value: shown(value),
+                without: selection.without(name, text).href(),
+            }
+        };
+        let mut kept: Vec<_> = ["start_date", "end_date"]
+            .map(|name| (name.to_owned(), selection.time(name).to_owned()))
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        let range = selection.range().filter(|range| *range != Range::USUAL);
+        kept.extend(range.map(|range| ("range".to_owned(), range.name.to_owned())));
+        kept.extend(split_of(selection));
+        Self {
+            line: selection.search.clone().unwrap_or_else(|| selection.line()),
+            problem: None,
+            chips: selection.conditions().map(chip).collect(),
+            clear: selection.without_conditions().href(),
+            kept,
+        }
+    }
+}
+
+impl RangeMenu {
+    pub(super) fn new(selection: &Selection, now: Timestamp) -> Self {
+        let chosen = selection.range();
+        let choice = |range: Range| Choice {
+            title: range.title,
+            href: selection.within(range).href(),
+            is_chosen: chosen == Some(range),
+        };
+        let times = ["start_date", "end_date"].map(|name| (name, selection.time(name)));
+        let given = times.into_iter().filter(|(_, text)| !text.is_empty());
+        let filter = Filter::parse(given).unwrap_or_default();
+        let start = chosen.and_then(|range| range.start(now)).or(filter.start());
+        let end = filter.end().or(chosen.map(|_| now));
+        let field = |time| format(time, "%Y-%m-%dT%H:%M");
+        let conditions = selection.conditions();
+        let conditions = conditions.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            title: match chosen {
+                Some(range) => range.title.to_owned(),
+                None => between(filter.start(), filter.end()),
+            },
+            choices: Range::ALL.map(choice).into(),
+            start: start.map(field).unwrap_or_default(),
+            end: end.map(field).unwrap_or_default(),
+            kept: conditions.chain(split_of(selection)).collect(),
+        }
+    }
+}
+
+fn split_of(selection: &Selection) -> Option<(String, String)> {
+    let is_outcome = selection.split == Split::Outcome;
+    is_outcome.then(|| ("split".to_owned(), "outcome".to_owned()))
+}
+
+/// A range in words: `Nov 28, 14:00 – Nov 29, 15:00`.
+fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
+    let form = |time: Timestamp| {
+        let has_seconds = time.as_micros() % 60_000_000 != 0;
+        let form = if has_seconds {
+            "%b %-d, %H:%M:%S"
+        } else {
+            "%b %-d, %H:%M"
+        };
+        format(time, form)
+    };
+    match (start.map(form), end.map(form)) {
+        (Some(start), Some(end)) => format!("{start} – {end}"),
+        (Some(start), None) => format!("Since {start}"),
+        (None, Some(end)) => format!("Before {end}"),
+        (None, None) => Range::ALL[Range::ALL.len() - 1].title.to_owned(),
+    }
+}

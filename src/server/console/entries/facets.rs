@@ -1,0 +1,79 @@
+//! The most frequent values of some fields, each with links that want or exclude it.
+
+use crate::{
+    query::{Top, TopValues},
+    server::console::{
+        selection::Selection,
+        text::{cut, entries, number, shown},
+    },
+};
+
+/// The longest text of a value.
+const LONGEST: usize = 80;
+
+/// A field with its most frequent values.
+pub(super) struct Facet {
+    pub(super) title: &'static str,
+    pub(super) values: Vec<Value>,
+    /// What is said of the other values.
+    pub(super) rest: Option<String>,
+}
+
+/// A value with its count.
+pub(super) struct Value {
+    pub(super) text: String,
+    pub(super) count: String,
+    /// The share in all entries, in percent.
+    pub(super) share: u64,
+    pub(super) is_wanted: bool,
+    /// The link that wants it, or no longer does.
+    pub(super) toggle: String,
+    pub(super) exclude: String,
+}
+
+pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
+    let facet = |name, title, top| facet(selection, name, title, top);
+    vec![
+        facet("severity", "Severity", &top.severity),
+        facet("outcome", "Outcome", &top.outcome),
+        facet("event_type", "Event type", &top.event_type),
+        facet("actor", "Actor", &top.actor),
+        facet("ip_address", "Address", &top.ip_address),
+    ]
+}
+
+fn facet(selection: &Selection, name: &'static str, title: &'static str, top: &Top) -> Facet {
+    let shown_count: u64 = top.values.iter().map(|value| value.count).sum();
+    let total = (shown_count + top.other + top.without).max(1);
+    let values = top.values.iter().map(|value| {
+        let is_wanted = selection.wants(name, &value.value);
+        let toggled = match is_wanted {
+            true => selection.without_value(name, &value.value),
+            false => selection.with(name, &value.value),
+        };
+        Value {
+            text: cut(&shown(&value.value), LONGEST),
+            count: number(value.count),
+            share: value.count * 100 / total,
+            is_wanted,
+            toggle: toggled.href(),
+            exclude: selection.excluding(name, &value.value).href(),
+        }
+    });
+    Facet {
+        title,
+        values: values.collect(),
+        rest: rest(top),
+    }
+}
+
+fn rest(top: &Top) -> Option<String> {
+    let Some(distinct) = top.distinct else {
+        return Some("Too many different values to be counted".to_owned());
+    };
+    let others = distinct.saturating_sub(top.values.len() as u64);
+    (others > 0).then(|| {
+        let plural = if others == 1 { "value" } else { "values" };
+        format!("{} more {plural} in {}", number(others), entries(top.other))
+    })
+}

@@ -1,0 +1,174 @@
+//! Counts over time as a drawing: a bar for each step, which is a link to its time.
+//!
+//! All bars of one colour are one path, because 180 bars with four colours each would be most of
+//! the page.
+
+use std::fmt::Write as _;
+
+use crate::{
+    entry::Timestamp,
+    query::{Stats, Step, StepCounts},
+    server::console::{
+        selection::{Selection, Split},
+        text::{entries, format, number},
+    },
+};
+
+/// The units of the drawing: a bar with the gap after it, and the height.
+const WIDTH: u64 = 10;
+const BAR: u64 = 8;
+const HEIGHT: u64 = 100;
+/// A bar of one entry can be seen, however many others there are.
+const LOWEST: u64 = 2;
+
+pub(super) struct Histogram {
+    /// The width of the drawing in its units.
+    pub(super) width: u64,
+    pub(super) parts: Vec<Part>,
+    pub(super) bars: Vec<Bar>,
+    /// Times under the drawing, at equal distances.
+    pub(super) labels: Vec<String>,
+    /// The count of the highest bar.
+    pub(super) most: String,
+    /// The drawing in a sentence.
+    pub(super) summary: String,
+}
+
+/// All of one severity or outcome: its line in the legend, and its bars as the data of a path.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    pub(super) count: String,
+    pub(super) path: String,
+}
+
+/// The link of a bar.
+pub(super) struct Bar {
+    pub(super) left: u64,
+    pub(super) width: u64,
+    pub(super) title: String,
+    pub(super) href: String,
+}
+
+impl Histogram {
+    /// `None` if there is nothing to draw.
+    pub(super) fn new(selection: &Selection, stats: &Stats) -> Option<Self> {
+        let most = stats.steps.iter().map(|step| step.count).max()?;
+        if most == 0 {
+            return None;
+        }
+        let ends = stats.steps.iter().skip(1).map(|step| step.start);
+        let ends: Vec<_> = ends.chain(stats.end).collect();
+        Some(Self {
+            width: stats.steps.len() as u64 * WIDTH,
+            parts: parts(selection.split, stats, most),
+            bars: bars(selection, stats, &ends),
+            labels: labels(stats),
+            most: number(most),
+            summary: format!(
+                "{}, in bars of one {} each",
+                entries(stats.total),
+                unit(stats.step)
+            ),
+        })
+    }
+}
+
+/// The counts of a step by what its bar is divided into, from below.
+fn divided(split: Split, step: &StepCounts) -> Vec<(&'static str, u64)> {
+    match split {
+        Split::Severity => vec![
+            ("info", step.severity.info),
+            ("warning", step.severity.warning),
+            ("error", step.severity.error),
+            ("critical", step.severity.critical),
+        ],
+        Split::Outcome => vec![
+            ("success", step.outcome.success),
+            ("failure", step.outcome.failure),
+            ("unknown", step.outcome.unknown),
+        ],
+    }
+}
+
+fn parts(split: Split, stats: &Stats, most: u64) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut sums: Vec<u64> = Vec::new();
+    for (at, step) in stats.steps.iter().enumerate() {
+        let mut base = HEIGHT;
+        for (n, (name, count)) in divided(split, step).into_iter().enumerate() {
+            if parts.len() <= n {
+                let (count, path) = (String::new(), String::new());
+                parts.push(Part { name, count, path });
+                sums.push(0);
+            }
+            if count == 0 {
+                continue;
+            }
+            sums[n] += count;
+            let height = (count * HEIGHT / most).max(LOWEST).min(base);
+            let left = at as u64 * WIDTH + 1;
+            base -= height;
+            // Writing to a String can't fail.
+            let _ = write!(parts[n].path, "M{left} {base}h{BAR}v{height}h-{BAR}z");
+        }
+    }
+    for (part, sum) in parts.iter_mut().zip(&sums) {
+        part.count = number(*sum);
+    }
+    parts.retain(|part| !part.path.is_empty());
+    parts
+}
+
+fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
+    let steps = stats.steps.iter().zip(ends).enumerate();
+    let with_entries = steps.filter(|(_, (step, _))| step.count > 0);
+    let bar = |(at, (step, end)): (usize, (&StepCounts, &Timestamp))| {
+        let parts = divided(selection.split, step).into_iter();
+        let parts: Vec<_> = parts
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{} {name}", number(count)))
+            .collect();
+        let start = stats
+            .start
+            .map_or(step.start, |start| start.max(step.start));
+        Bar {
+            left: at as u64 * WIDTH,
+            width: WIDTH,
+            title: format!(
+                "{} – {}: {} ({})",
+                format(start, "%b %-d, %H:%M"),
+                format(*end, "%H:%M"),
+                entries(step.count),
+                parts.join(", ")
+            ),
+            href: selection.between(start, *end).href(),
+        }
+    };
+    with_entries.map(bar).collect()
+}
+
+/// Times at the quarters of the range.
+fn labels(stats: &Stats) -> Vec<String> {
+    let (Some(first), Some(last)) = (stats.steps.first(), stats.end) else {
+        return Vec::new();
+    };
+    let start = stats.start.unwrap_or(first.start).as_micros();
+    let len = last.as_micros() - start;
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    let form = match len {
+        ..=DAY => "%H:%M",
+        len if len <= 7 * DAY => "%b %-d, %H:%M",
+        len if len <= 300 * DAY => "%b %-d",
+        _ => "%b %Y",
+    };
+    let at = |quarter: i64| format(Timestamp::from_micros(start + len / 4 * quarter), form);
+    (0..=4).map(at).collect()
+}
+
+fn unit(step: Step) -> String {
+    match step {
+        Step::TenMinutes => "ten minutes".to_owned(),
+        Step::SixHours => "six hours".to_owned(),
+        step => step.to_string(),
+    }
+}

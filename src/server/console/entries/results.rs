@@ -1,0 +1,180 @@
+//! What was found: counts, entries, and links to others.
+
+use super::{
+    answer::{Answer, Found, Outside},
+    bar::Choice,
+    facets::{Facet, facets},
+    histogram::Histogram,
+    row::Row,
+};
+use crate::{
+    entry::Timestamp,
+    server::console::{
+        selection::{Range, Selection, Split, Start, query},
+        text::{Time, entries},
+    },
+};
+
+pub(super) struct Results {
+    /// How many entries there are.
+    pub(super) total: String,
+    pub(super) histogram: Option<Histogram>,
+    pub(super) splits: [Choice; 2],
+    pub(super) facets: Vec<Facet>,
+    pub(super) table: Table,
+    pub(super) complete_until: Option<Time>,
+    pub(super) notices: Vec<&'static str>,
+    /// The query of a download of all that is selected.
+    pub(super) export: String,
+}
+
+/// The entries, and what is said in their place if there are none.
+pub(super) struct Table {
+    pub(super) rows: Vec<Row>,
+    pub(super) nothing: Option<Nothing>,
+    pub(super) newest: Option<String>,
+    pub(super) newer: Option<String>,
+    pub(super) older: Option<String>,
+}
+
+/// What is said in the place of entries.
+pub(super) struct Nothing {
+    pub(super) title: String,
+    pub(super) hints: Vec<String>,
+    /// What to do next: a text and a link.
+    pub(super) steps: Vec<(String, String)>,
+}
+
+const NOT_COUNTED: &str = "Counting takes too long for so much of the log, so there are no \
+                           counts. A shorter range has them.";
+const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
+                         shown. The server's own messages say why.";
+
+impl Results {
+    pub(super) fn new(selection: &Selection, answer: &Answer, now: Timestamp) -> Self {
+        let stats = answer.stats.as_ref();
+        let split = |title, split| Choice {
+            title,
+            href: selection.split_by(split).href(),
+            is_chosen: selection.split == split,
+        };
+        let found = answer.found.as_ref();
+        let is_partial =
+            found.is_some_and(|found| found.is_partial) || stats.is_some_and(|stats| !stats.exact);
+        let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
+        let export = selection.parameters(now);
+        let export = export.iter().filter(|(name, _)| name != "include");
+        Self {
+            total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
+            histogram: stats.and_then(|stats| Histogram::new(selection, stats)),
+            splits: [
+                split("Severity", Split::Severity),
+                split("Outcome", Split::Outcome),
+            ],
+            facets: stats
+                .map(|stats| facets(selection, &stats.top))
+                .unwrap_or_default(),
+            table: Table::new(selection, answer, now),
+            complete_until: found
+                .and_then(|found| found.complete_until)
+                .map(|time| Time::new(time, now)),
+            notices: notices
+                .into_iter()
+                .filter_map(|(holds, notice)| holds.then_some(notice))
+                .collect(),
+            export: query(export.map(|(name, value)| (&**name, &**value))),
+        }
+    }
+}
+
+impl Table {
+    fn new(selection: &Selection, answer: &Answer, now: Timestamp) -> Self {
+        let Some(found) = &answer.found else {
+            return Self::without_rows(Nothing::too_slow(selection));
+        };
+        let is_first = selection.start == Start::Newest;
+        let (Some(first), Some(last)) = (found.entries.first(), found.entries.last()) else {
+            let mut table = Self::without_rows(Nothing::new(selection, answer, found, now));
+            table.newest = (!is_first).then(|| selection.starting(Start::Newest).href());
+            return table;
+        };
+        let link = |start| selection.starting(start).href();
+        Self {
+            rows: found
+                .entries
+                .iter()
+                .map(|entry| Row::new(selection, entry, now))
+                .collect(),
+            nothing: None,
+            newest: found.has_newer.then(|| link(Start::Newest)),
+            newer: found.has_newer.then(|| link(Start::Newer(first.cursor()))),
+            older: found.has_older.then(|| link(Start::Older(last.cursor()))),
+        }
+    }
+
+    fn without_rows(nothing: Nothing) -> Self {
+        Self {
+            rows: Vec::new(),
+            nothing: Some(nothing),
+            newest: None,
+            newer: None,
+            older: None,
+        }
+    }
+}
+
+impl Nothing {
+    fn new(selection: &Selection, answer: &Answer, found: &Found, now: Timestamp) -> Self {
+        let has_conditions = selection.conditions().next().is_some();
+        let mut steps = Vec::new();
+        if let Outside::Newest(outside) = answer.outside {
+            let Time {
+                day, clock, ago, ..
+            } = Time::new(outside, now);
+            let title = format!("Show the newest one, from {day} at {clock} ({ago})");
+            steps.push((
+                title,
+                selection.within(Range::ALL[Range::ALL.len() - 1]).href(),
+            ));
+        }
+        if has_conditions {
+            let clear = selection.without_conditions().href();
+            steps.push(("Remove all conditions".to_owned(), clear));
+        }
+        let is_all = matches!(answer.outside, Outside::Nothing);
+        let title = match (has_conditions, is_all) {
+            (true, _) => "Nothing matches in this range",
+            (false, true) => "No entries yet",
+            (false, false) => "No entries in this range",
+        };
+        let mut hints = found.hints.clone();
+        hints.extend(is_all.then(|| {
+            let hint = match has_conditions {
+                true => {
+                    "Nothing matches at any other time either. Check what is written, or remove a \
+                     condition."
+                }
+                false => {
+                    "Entries appear here as soon as an application records an event with audit!."
+                }
+            };
+            hint.to_owned()
+        }));
+        Self {
+            title: title.to_owned(),
+            hints,
+            steps,
+        }
+    }
+
+    fn too_slow(selection: &Selection) -> Self {
+        let shorter = selection.within(Range::USUAL).href();
+        let hint = "Conditions on the actor, the resource, the address, the session or the request \
+                    are found fastest; a text takes the longest.";
+        Self {
+            title: "Searching takes too long for so much of the log".to_owned(),
+            hints: vec![hint.to_owned()],
+            steps: vec![("Search the last 24 hours".to_owned(), shorter)],
+        }
+    }
+}

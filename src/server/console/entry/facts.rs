@@ -1,0 +1,155 @@
+//! What an entry says, in groups that answer a question each.
+
+use crate::{
+    entry::json::{Json, Members},
+    server::console::{selection::Selection, text::shown},
+};
+
+/// The members of an entry that a group has: their path, and what people call them.
+type Paths = &'static [(&'static str, &'static str)];
+
+const WHO: Paths = &[
+    ("actor.name", "Name"),
+    ("actor.id", "Id"),
+    ("actor.type", "Type"),
+    ("tenant_id", "Tenant"),
+];
+const WHAT: Paths = &[
+    ("resource.name", "Name"),
+    ("resource.id", "Id"),
+    ("resource.type", "Type"),
+    ("action", "Action"),
+    ("category", "Category"),
+];
+const HOW: Paths = &[
+    ("outcome.type", "Outcome"),
+    ("outcome.reason", "Reason"),
+    ("outcome.error", "Error"),
+    ("severity", "Severity"),
+];
+const WHERE: Paths = &[
+    ("ip_address", "Address"),
+    ("user_agent", "User agent"),
+    ("source", "Source"),
+    ("context.environment", "Environment"),
+    ("context.host", "Host"),
+    ("context.protocol", "Protocol"),
+    ("context.session_id", "Session"),
+    ("context.request_id", "Request"),
+    ("context.trace_id", "Trace"),
+    ("context.span_id", "Span"),
+    ("context.module", "Module"),
+];
+const RECORD: Paths = &[
+    ("id", "Id"),
+    ("stream", "Stream"),
+    ("seq", "Number"),
+    ("schema_version", "Schema"),
+    ("tags", "Tags"),
+    ("truncated", "Cut values"),
+];
+
+/// Some facts under one heading.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) facts: Vec<Fact>,
+}
+
+pub(super) struct Fact {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// The queries of the entries that have the value too, and of those that don't.
+    pub(super) links: Option<[String; 2]>,
+}
+
+/// All groups that have a fact.
+pub(super) fn groups(entry: &Members) -> Vec<Group> {
+    let groups = [
+        ("Who", WHO, Some("actor.attributes")),
+        ("What", WHAT, None),
+        ("How it ended", HOW, None),
+        ("Where", WHERE, None),
+        ("In the log", RECORD, None),
+    ];
+    let group = |(title, paths, more): (&'static str, Paths, Option<&str>)| {
+        let facts = paths
+            .iter()
+            .filter_map(|(path, name)| fact(entry, path, name));
+        let more = more.and_then(|path| get(entry, path));
+        Group {
+            title,
+            facts: facts.chain(members(more)).collect(),
+        }
+    };
+    let all = groups.into_iter().map(group);
+    all.filter(|group| !group.facts.is_empty()).collect()
+}
+
+fn fact(entry: &Members, path: &str, name: &str) -> Option<Fact> {
+    let value = plain(get(entry, path)?);
+    Some(Fact {
+        name: name.to_owned(),
+        links: parameter(path).map(|parameter| links(parameter, &value)),
+        value: shown(&value),
+    })
+}
+
+/// The members of an object, one fact each.
+fn members(value: Option<&Json>) -> Vec<Fact> {
+    let Some(Json::Object(members)) = value else {
+        return Vec::new();
+    };
+    let fact = |(name, value): (&str, &Json)| Fact {
+        name: shown(name),
+        value: shown(&plain(value)),
+        links: None,
+    };
+    members.iter().map(fact).collect()
+}
+
+/// The parameter of the filter that a path has.
+fn parameter(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "actor.id" | "actor.name" => "actor",
+        "actor.type" => "actor_type",
+        "resource.id" | "resource.name" => "resource",
+        "resource.type" => "resource_type",
+        "outcome.type" => "outcome",
+        "context.session_id" => "session_id",
+        "context.request_id" => "request_id",
+        "tenant_id" => "tenant_id",
+        "action" => "action",
+        "category" => "category",
+        "severity" => "severity",
+        "ip_address" => "ip_address",
+        "source" => "source",
+        _ => return None,
+    })
+}
+
+/// The queries of the entries that have a value, and of those that don't.
+pub(super) fn links(parameter: &str, value: &str) -> [String; 2] {
+    let all = Selection::default();
+    [
+        all.with(parameter, value).query(),
+        all.excluding(parameter, value).query(),
+    ]
+}
+
+fn get<'a>(entry: &'a Members, path: &str) -> Option<&'a Json> {
+    match path.split_once('.') {
+        None => entry.get(path),
+        Some((name, rest)) => match entry.get(name)? {
+            Json::Object(members) => get(members, rest),
+            _ => None,
+        },
+    }
+}
+
+/// A value as text; that of a text is the text itself.
+pub(super) fn plain(value: &Json) -> String {
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
+}

@@ -1,0 +1,99 @@
+//! The parts that all pages have.
+
+use axum::http::request::Parts;
+
+use super::{
+    assets,
+    session::cookies,
+    visit::{below, mount},
+};
+use crate::server::{
+    access::{Access, Scope},
+    state::State,
+};
+
+/// The pages that the navigation names: the path below the mount, the name, and who sees it.
+const PAGES: &[Page] = &[Page {
+    path: "",
+    name: "Entries",
+    scope: Scope::Read,
+    of_all_tenants: false,
+}];
+
+/// A page of the navigation.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) path: &'static str,
+    pub(super) name: &'static str,
+    scope: Scope,
+    /// Whether it concerns all tenants, and so isn't for the holder of a tenant's token.
+    of_all_tenants: bool,
+}
+
+/// What surrounds a page.
+#[derive(Debug)]
+pub(super) struct Frame {
+    mount: String,
+    /// The path of the page below the mount.
+    here: String,
+    pub(super) visitor: Option<Access>,
+    /// Whether there is a session that can be ended.
+    pub(super) signs_out: bool,
+    pub(super) theme: &'static str,
+}
+
+impl Frame {
+    pub(super) fn new(app: &State, head: &Parts, visitor: Option<&Access>) -> Self {
+        Self {
+            mount: mount(head),
+            here: head.uri.path().trim_start_matches('/').to_owned(),
+            signs_out: visitor.is_some() && app.options.authorizer.is_none(),
+            visitor: visitor.cloned(),
+            theme: theme(head),
+        }
+    }
+
+    /// The path of something below the mount.
+    pub(super) fn to(&self, path: &str) -> String {
+        below(&self.mount, path)
+    }
+
+    /// The path of a style or script.
+    pub(super) fn asset(&self, name: &str) -> String {
+        self.to(&assets::path(name))
+    }
+
+    /// The pages that the visitor may see.
+    pub(super) fn pages(&self) -> Vec<&'static Page> {
+        let Some(visitor) = &self.visitor else {
+            return Vec::new();
+        };
+        let sees = |page: &&Page| {
+            visitor.scope >= page.scope && (visitor.tenant.is_none() || !page.of_all_tenants)
+        };
+        PAGES.iter().filter(sees).collect()
+    }
+
+    /// Whether this is the page that is shown, or the one that it belongs to.
+    pub(super) fn is_here(&self, page: &Page) -> bool {
+        match page.path {
+            "" => self.here.is_empty() || self.here.starts_with("entry/"),
+            path => self.here == path || self.here.starts_with(&format!("{path}/")),
+        }
+    }
+
+    /// Whether the visitor may have what needs this scope.
+    pub(super) fn may_export(&self) -> bool {
+        let visitor = self.visitor.as_ref();
+        visitor.is_some_and(|visitor| visitor.scope >= Scope::Export)
+    }
+}
+
+/// The theme that the visitor has chosen, which a script keeps in a cookie.
+fn theme(head: &Parts) -> &'static str {
+    match cookies(head, "audit-theme").next() {
+        Some(b"dark") => "dark",
+        Some(b"light") => "light",
+        _ => "auto",
+    }
+}

@@ -1,0 +1,62 @@
+//! The web console: the log for people, in a browser.
+//!
+//! In comes a request of a browser; out goes a page, made whole on the server. Always true:
+//!
+//! - A page shows what the API gives for the same access, and is recorded as such a read.
+//! - All works without scripts; these only make it quicker to use.
+//! - A text from an entry is shown as text, whatever it contains: templates escape it, and the
+//!   content security policy lets no page run or load anything but the console's own files.
+//! - The URL is the whole state of a page, with the parameters of the API and a few of its own.
+//! - Nothing is loaded from elsewhere, and every link begins with the path of the mount.
+//!
+//! ```text
+//! session    who has signed in; code: one-time codes; origin: whether a page of ours asks
+//! sign_in    signing in and out
+//! visit      one request for a page, from its head to its answer
+//! frame      the parts that all pages have: header, navigation, theme
+//! assets     styles and scripts
+//! selection  what the URL asks for; search: the same as a line that people write
+//! entries    the page of entries: facets, histogram, table
+//! entry      the page of one entry
+//! text       texts, times and numbers as pages show them
+//! ```
+//!
+//! A new page has a template in `pages/`, a handler that takes a [`visit::Visit`], a row in
+//! `frame::PAGES` if the navigation names it, and its rule in
+//! `tests/http/every_route_has_its_rule.rs`.
+
+mod assets;
+pub(super) mod code;
+mod entries;
+mod entry;
+mod frame;
+pub(super) mod origin;
+mod search;
+mod selection;
+pub(super) mod session;
+mod sign_in;
+mod text;
+mod visit;
+
+use axum::{
+    Router,
+    http::Method,
+    routing::{get, post},
+};
+
+use super::state::State;
+
+/// The routes of the console.
+pub(super) fn routes() -> Router<State> {
+    Router::new()
+        .route("/", get(entries::page))
+        .route("/entry/{id}", get(entry::page))
+        .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/assets/{name}", get(assets::asset))
+}
+
+/// Whether the request is a form, whose body is read.
+pub(super) fn takes_body(method: &Method, path: &str) -> bool {
+    *method == Method::POST && matches!(path, "/sign-in" | "/sign-out")
+}

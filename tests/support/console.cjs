@@ -1,0 +1,209 @@
+// Uses the console with Chromium as a person does; an error on stderr is a failed test.
+// Arguments: where node_modules is, the console's URL, a token, a one-time code.
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+
+const [node, base, token, code] = process.argv.slice(2);
+const { chromium } = require(path.join(node, "node_modules/playwright-core"));
+const axe = fs.readFileSync(path.join(node, "node_modules/axe-core/axe.min.js"), "utf8");
+const FLAGS = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+  "--disable-background-networking", "--disable-component-update",
+];
+
+/** Where a program is. */
+function program(name) {
+  const places = process.env.PATH.split(":").map((place) => path.join(place, name));
+  return places.find((place) => fs.existsSync(place));
+}
+
+/** A browser's window without a history; what goes wrong in it is noted. */
+async function open(browser, options) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.problems = [];
+  page.setDefaultTimeout(60_000);
+  page.on("pageerror", (error) => page.problems.push(String(error)));
+  page.on("console", (message) => {
+    if (/Content Security Policy|Refused/.test(message.text())) page.problems.push(message.text());
+  });
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(base) && !url.startsWith("data:")) page.problems.push(`asked for ${url}`);
+  });
+  return page;
+}
+
+/** No rule of accessibility is broken, in either theme. */
+async function check(page, what) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+    const found = violations.map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + " — " + n.failureSummary.replaceAll("\n", " ").slice(0, 200)).join(" | ")}`);
+    assert.deepEqual(found, [], `${what} in ${colorScheme}`);
+  }
+}
+
+async function signIn(page) {
+  await page.goto(base);
+  assert.equal(await page.title(), "Sign in · Audit log");
+  await page.fill("#token", "ta_00000000_wrong");
+  await page.click("button.primary");
+  assert.match(await page.textContent("[role=alert]"), /isn't valid/);
+  await page.fill("#token", token);
+  await page.click("button.primary");
+  await page.waitForSelector(".table");
+}
+
+const rows = (page) => page.locator(".table tbody tr").count();
+const heading = (page) => page.textContent(".histogram h2");
+const description = (page) => page.textContent(".table td.description >> nth=0");
+
+/** What works in every browser. */
+async function useEverywhere(page, hasScripts) {
+  await signIn(page);
+  assert.equal(await rows(page), 50);
+  assert.equal(await heading(page), "123 entries");
+  if (hasScripts) await check(page, "entries");
+
+  // A facet, its exclusion, and the chip that takes it away.
+  await page.click("aside a.value:has-text('failure')");
+  assert.equal(await heading(page), "24 entries");
+  assert.match(page.url(), /\?outcome=failure$/);
+  await page.click(".chip a");
+  await page.hover("aside li:has-text('auth.login.failed')");
+  await page.click("aside a[aria-label='Exclude auth.login.failed']");
+  assert.equal(await heading(page), "99 entries");
+
+  // A line, with its error and its result.
+  await page.fill("[name=search]", "actr:ann");
+  await page.press("[name=search]", "Enter");
+  assert.match(await page.textContent("#search-problem"), /actr: there is no such parameter/);
+  assert.equal(await page.inputValue("[name=search]"), "actr:ann");
+  if (hasScripts) await check(page, "an error");
+  await page.fill("[name=search]", 'actor:user-1 "succeeded"');
+  await page.click(".search button");
+  assert.equal(await heading(page), "16 entries");
+  await page.fill("[name=search]", "actor:nobody");
+  await page.click(".search button");
+  assert.match(await page.textContent(".found .state"), /Nothing matches/);
+  if (hasScripts) await check(page, "nothing");
+  await page.click("text=Remove all conditions");
+
+  // Pages, and an entry.
+  const newest = await description(page);
+  await page.click("[rel=next]");
+  assert.notEqual(await description(page), newest);
+  await page.click("[rel=prev]");
+  assert.equal(await description(page), newest);
+  await page.fill("[name=search]", "event_type:auth.*");
+  await page.click(".search button");
+  await page.click(".table .open >> nth=1");
+  assert.match(await page.textContent("h1"), /auth\.login/);
+  assert.match(await page.textContent("#json"), /"attempt": 118/);
+  await page.click("[rel=next]");
+  assert.match(await page.textContent("#json"), /"attempt": 117/);
+  await page.click("text=All entries");
+  assert.equal(await rows(page), 50);
+
+  // A range, by its menu.
+  await page.click(".range summary");
+  await page.click("text=Last 7 days");
+  assert.match(page.url(), /range=7d/);
+
+  // Hostile texts are texts.
+  await page.goto(`${base}?event_type=profile.changed`);
+  await page.click(".table .open");
+  const text = await page.textContent("main");
+  assert.ok(text.includes("<script>hacked()</script>⟨U+202E⟩⟨U+0007⟩{{x}}"));
+  assert.ok(text.includes("changed"));
+  assert.equal(await page.locator("main img, main script").count(), 0);
+  const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(tooWide <= 0, `${tooWide} pixels too wide`);
+  if (hasScripts) await check(page, "an entry");
+
+  await page.click("text=Sign out");
+  assert.equal(await page.title(), "Sign in · Audit log");
+  await page.goto(base);
+  assert.equal(await page.locator("#token").count(), 1);
+  if (hasScripts) await check(page, "sign in");
+}
+
+/** What scripts make quicker. */
+async function useScripts(page) {
+  await page.goto(`${base}/sign-in?code=${code}`);
+  await check(page, "a link");
+  await page.click("button.primary");
+  await page.waitForSelector(".table");
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.name), "search");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  assert.ok(await page.locator("#keys").isVisible());
+  await check(page, "help");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await page.keyboard.press("j");
+  const second = await page.getAttribute(".table .open >> nth=1", "href");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`**${second}`);
+  await page.keyboard.press("Escape");
+  await page.waitForSelector(".table");
+
+  await page.click("[data-theme-switch]");
+  await page.click("[data-theme-switch]");
+  await page.reload();
+  assert.equal(await page.getAttribute("html", "data-theme"), "dark");
+
+  // The live tail shows an entry that comes now, first.
+  const connected = page.waitForResponse((response) => response.url().includes("/stream"));
+  await page.click("[data-live]");
+  await connected;
+  await place("hold-1");
+  await page.waitForSelector("tr.new:has-text('audit.hold.placed')");
+  assert.match(await page.textContent(".table tbody tr >> nth=0"), /audit\.hold\.placed/);
+  // Further down, it says how many wait.
+  await page.evaluate(() => scrollTo(0, 500));
+  await place("hold-2");
+  await page.waitForSelector(".waiting:has-text('1 new')");
+  await page.click(".waiting");
+  assert.equal(await page.locator("tr.new").count(), 2);
+  await page.click("[data-live]");
+  assert.equal(await page.getAttribute("[data-live]", "aria-pressed"), "false");
+}
+
+/** Places a hold, which is an entry. */
+async function place(name) {
+  const answer = await fetch(`${base}/holds`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ name, end_date: "2020-01-01" }),
+  });
+  assert.equal(answer.status, 201, await answer.text());
+}
+
+async function main() {
+  const browser = await chromium.launch({ executablePath: program("chromium"), args: FLAGS });
+  try {
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await open(browser, { javaScriptEnabled });
+      await useEverywhere(page, javaScriptEnabled);
+      assert.deepEqual(page.problems, []);
+    }
+    const page = await open(browser, {});
+    await useScripts(page);
+    assert.deepEqual(page.problems, []);
+  } finally {
+    await browser.close();
+  }
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
