@@ -126,7 +126,7 @@ pub(crate) fn reference(description: &Description) -> String {
         "\n<!-- Written by `UPDATE_DOCS=1 cargo test --all-features --test http its_reference` from \
          `/openapi.json`.\n     Changes belong in src/server/openapi. -->\n\n\
          Paths are below `/audit`. Every route can also answer with 405 (another method) and 431 (a \
-         head that is too\nlong).\n\n### Filters\n\n",
+         head that is\ntoo long).\n\n### Filters\n\n",
     );
     let of_page = description.parameters("GET", "/entries", "query");
     let filters: Vec<_> = of_page.into_iter().filter(|one| is_filter(one)).collect();
