@@ -126,7 +126,7 @@ pub(crate) fn reference(description: &Description) -> String {
         "\n<!-- Written by `UPDATE_DOCS=1 cargo test --all-features --test http its_reference` from \
          `/openapi.json`.\n     Changes belong in src/server/openapi. -->\n\n\
          Paths are below `/audit`. Every route can also answer with 405 (another method) and 431 (a \
-         head that is too\nlong).\n\n### Filters\n\n",
+         head that is\ntoo long).\n\n### Filters\n\n",
     );
     let of_page = description.parameters("GET", "/entries", "query");
     let filters: Vec<_> = of_page.into_iter().filter(|one| is_filter(one)).collect();
@@ -216,11 +216,19 @@ fn body(text: &mut String, description: &Description, of: &Value) {
     for (name, member) in members(&schema["properties"]) {
         let is_required = required.is_some_and(|all| all.iter().any(|one| one == name));
         let required = if is_required { " (required)" } else { "" };
-        let meaning = cell(&member["description"]);
+        let meaning = cell(meaning_of(member));
         let values = values_of(member);
         let _ = writeln!(text, "| `{name}`{required} | {meaning}{values} |");
     }
     text.push('\n');
+}
+
+/// What is said of a member; if it can be `null`, this is said of its other form.
+fn meaning_of(member: &Value) -> &Value {
+    let forms = member["oneOf"].as_array().into_iter().flatten();
+    let mut said = forms.map(|form| &form["description"]);
+    let of_form = said.find(|text| text.is_string());
+    of_form.unwrap_or(&member["description"])
 }
 
 fn answers(text: &mut String, of: &Value) {

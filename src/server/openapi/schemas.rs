@@ -374,6 +374,7 @@ struct Actor {
 /// A hold to be placed.
 #[derive(ToSchema)]
 struct NewHold {
+    /// The hold's name: 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`.
     #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     name: String,
     /// A date, whose whole UTC day is held, or an instant; from the beginning if it is left out.
@@ -397,7 +398,8 @@ struct Settings {
 /// The settings to change.
 #[derive(ToSchema)]
 struct SettingsPatch {
-    /// `null`: as each application says.
+    /// The days for which entries are kept, from 30 to 365, or `"unlimited"`; `null`: as each
+    /// application says.
     retention_days: Option<Retention>,
 }
 
