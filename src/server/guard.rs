@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     admin,
-    limits::Allowance,
+    allowance::Allowance,
     params::MAX_QUERY,
     problem::Problem,
     state::{REQUEST_ID, Slot, State},

@@ -6,25 +6,23 @@
 //! - A caller beyond its limits costs others nothing, and is told when to try again: 429. The
 //!   limits of the server, which all callers share, are a 503.
 //! - The memory for this is bounded, however many callers there are.
-//!
-//! A caller may send the requests of a minute at once. They come back evenly over the minute, so a
-//! caller that is a little too fast waits a moment and not a minute.
 
 use std::{
     collections::HashMap,
     ops::RangeInclusive,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     access::Access,
+    allowance::{Allowance, Requests},
     options::RouterOptions,
     problem::Problem,
     state::{App, Asker},
@@ -34,14 +32,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How many callers' requests are counted apart.
-const CALLERS: usize = 4096;
-const MINUTE: Duration = Duration::from_secs(60);
 /// The seconds after which another download or stream is worth a try.
 const SOON: u64 = 5;
 /// The names of the headers are those of draft-ietf-httpapi-ratelimit-headers-11.
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The limits of each caller.
 #[derive(Debug)]
@@ -104,96 +99,6 @@ impl CallerKey {
         hash.update([0]);
         hash.update(&access.id);
         Self(hash.finalize().into())
-    }
-}
-
-/// The requests of each caller.
-#[derive(Debug)]
-struct Requests {
-    in_a_minute: u32,
-    /// When each caller has its whole allowance again.
-    whole_at: Mutex<HashMap<CallerKey, Instant>>,
-}
-
-/// The requests that a caller has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Left {
-    count: u128,
-    in_a_minute: u32,
-    /// The time until there is one more.
-    more_in: Duration,
-}
-
-impl Requests {
-    fn new(in_a_minute: u32) -> Self {
-        Self {
-            in_a_minute,
-            whole_at: Mutex::default(),
-        }
-    }
-
-    /// Takes a request of this caller, or else says when there is one.
-    fn take(&self, caller: CallerKey, now: Instant) -> std::result::Result<Left, Left> {
-        let each = MINUTE / self.in_a_minute;
-        let mut callers = lock(&self.whole_at);
-        let missing = callers.get(&caller).copied().unwrap_or(now);
-        let missing = missing.saturating_duration_since(now);
-        let there = (each * self.in_a_minute).saturating_sub(missing);
-        let is_taken = there >= each;
-        let rest = if is_taken { there - each } else { there };
-        if is_taken {
-            make_room(&mut callers, caller);
-            callers.insert(caller, now + missing + each);
-        }
-        let count = rest.as_nanos() / each.as_nanos();
-        let part = rest.as_nanos() % each.as_nanos();
-        let left = Left {
-            count,
-            in_a_minute: self.in_a_minute,
-            more_in: each.saturating_sub(Duration::from_nanos(part as u64)),
-        };
-        if is_taken { Ok(left) } else { Err(left) }
-    }
-}
-
-/// Forgets the caller that has most of its allowance, if there is no room for another.
-fn make_room(callers: &mut HashMap<CallerKey, Instant>, caller: CallerKey) {
-    if callers.len() < CALLERS || callers.contains_key(&caller) {
-        return;
-    }
-    let first = callers.iter().min_by_key(|(_, whole_at)| **whole_at);
-    if let Some(first) = first.map(|(caller, _)| *caller) {
-        callers.remove(&first);
-    }
-}
-
-impl Left {
-    /// The seconds until there is one more, at least one.
-    fn seconds(&self) -> u64 {
-        let whole = self.more_in.as_secs();
-        whole + u64::from(self.more_in.subsec_nanos() > 0)
-    }
-
-    fn policy(&self) -> String {
-        format!("\"requests\";q={};w=60", self.in_a_minute)
-    }
-
-    fn service_limit(&self) -> String {
-        format!("\"requests\";r={};t={}", self.count, self.seconds())
-    }
-}
-
-/// How many requests the caller of one request has left, once the caller is known. The guard puts
-/// it into the request, and writes it into the answer.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Allowance(Arc<OnceLock<Left>>);
-
-impl Allowance {
-    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        if let Some(left) = self.0.get() {
-            headers.append(RATE_LIMIT_POLICY, value(left.policy()));
-            headers.append(RATE_LIMIT, value(left.service_limit()));
-        }
     }
 }
 
@@ -279,8 +184,7 @@ impl App {
             .requests
             .take(CallerKey::of(access), Instant::now());
         if let Some(allowance) = request.extensions.get::<Allowance>() {
-            // A request is admitted once, so nothing is there yet.
-            let _ = allowance.0.set(taken.unwrap_or_else(|left| left));
+            allowance.set(taken.unwrap_or_else(|left| left));
         }
         taken.map(drop).map_err(|left| {
             let problem = too_many(
@@ -345,19 +249,19 @@ fn too_many(detail: String, seconds: u64) -> Problem {
         .with(header::RETRY_AFTER, seconds.into())
 }
 
-fn value(text: String) -> HeaderValue {
+pub(super) fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("names and digits may stand in a header")
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn caller(id: usize) -> CallerKey {
+    pub(in crate::server) fn caller(id: usize) -> CallerKey {
         CallerKey::of(&Access {
             actor_type: "user".to_owned(),
             id: id.to_string(),
@@ -365,70 +269,6 @@ mod tests {
             scope: super::super::access::Scope::Read,
             tenant: None,
         })
-    }
-
-    /// How many of `sent` requests are answered at this time.
-    fn answered(requests: &Requests, id: usize, now: Instant, sent: usize) -> usize {
-        let answers = (0..sent).filter(|_| requests.take(caller(id), now).is_ok());
-        answers.count()
-    }
-
-    #[test]
-    fn a_minutes_requests_may_come_at_once_and_come_back_evenly() {
-        for limit in [1, 7, 600, 1_000_000] {
-            let requests = Requests::new(limit);
-            let start = Instant::now();
-            let limit = limit as usize;
-            assert_eq!(answered(&requests, 1, start, limit + 5), limit);
-            assert_eq!(answered(&requests, 2, start, 1), 1, "another caller");
-            let later = start + MINUTE / 2;
-            assert_eq!(answered(&requests, 1, later, limit), limit / 2);
-            let later = start + MINUTE * 3;
-            assert_eq!(answered(&requests, 1, later, limit + 5), limit);
-        }
-    }
-
-    #[test]
-    fn who_waits_as_long_as_it_is_told_is_answered() {
-        let requests = Requests::new(7);
-        let mut now = Instant::now();
-        for _ in 0..100 {
-            match requests.take(caller(1), now) {
-                Ok(left) => assert!(left.count < 7),
-                Err(left) => {
-                    assert_eq!(left.count, 0);
-                    now += Duration::from_secs(left.seconds());
-                    assert!(requests.take(caller(1), now).is_ok());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_headers_are_as_the_draft_says() {
-        let requests = Requests::new(30);
-        let now = Instant::now();
-        let first = requests.take(caller(1), now).unwrap();
-        assert_eq!(first.policy(), "\"requests\";q=30;w=60");
-        assert_eq!(first.service_limit(), "\"requests\";r=29;t=2");
-        answered(&requests, 1, now, 29);
-        let none = requests.take(caller(1), now + Duration::from_millis(1500));
-        assert_eq!(none.unwrap_err().service_limit(), "\"requests\";r=0;t=1");
-    }
-
-    #[test]
-    fn the_memory_is_bounded_and_the_quietest_goes() {
-        let requests = Requests::new(10);
-        let now = Instant::now();
-        assert_eq!(answered(&requests, 0, now, 11), 10);
-        for id in 1..CALLERS * 2 {
-            assert!(requests.take(caller(id), now).is_ok());
-        }
-        assert_eq!(lock(&requests.whole_at).len(), CALLERS);
-        assert!(
-            requests.take(caller(0), now).is_err(),
-            "it has used the most"
-        );
     }
 
     #[test]

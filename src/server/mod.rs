@@ -18,7 +18,7 @@
 //! guard      limits, the request id, the headers of every answer
 //! hosts      the names by which the server may be asked for
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
-//! limits     what one caller may have: requests a minute, downloads and streams at once
+//! limits     what one caller may have: requests a minute (allowance), downloads and streams at once
 //! memory     the room that pages have in memory until they are taken
 //! recorder   records the access in the log
 //! refusals   which refused requests are recorded one by one, and which are counted
@@ -40,6 +40,7 @@
 
 mod access;
 mod admin;
+mod allowance;
 mod asked;
 mod body;
 mod catalogue;

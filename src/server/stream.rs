@@ -53,6 +53,8 @@ const ENTRIES: usize = 200;
 const BYTES: usize = 1 << 20;
 /// The room to make such an event: its entries, their JSON, and the event.
 const ROOM: usize = 3 * BYTES;
+/// Why a stream ends with its server.
+const STOPS: &str = "the server stops; connect again";
 /// How many events wait for the client.
 const WAITING: usize = 2;
 /// A proxy that buffers answers until they are whole would hold back a stream for ever.
@@ -183,7 +185,7 @@ impl Follower {
             .as_ref()
             .is_some_and(|stopping| *stopping.0.borrow())
         {
-            return Err(Some("the server stops; connect again".into()));
+            return Err(Some(STOPS.into()));
         }
         if !self
             .app
@@ -194,6 +196,7 @@ impl Follower {
         let read = tokio::select! {
             read = self.read() => read,
             () = events.closed() => return Err(None),
+            () = self.stops() => return Err(Some(STOPS.into())),
         };
         let why = |problem: Problem| Some(problem.detail().to_owned());
         let (page, next, mut room) = read.map_err(why)?;
@@ -237,17 +240,19 @@ impl Follower {
         }
     }
 
-    async fn pause(&mut self, events: &Events) {
-        let stops = async {
-            match &mut self.stopping {
-                Some(Stopping(stopping)) => drop(stopping.changed().await),
-                None => std::future::pending().await,
-            }
-        };
+    async fn pause(&self, events: &Events) {
         tokio::select! {
             () = time::sleep(PAUSE) => {}
             () = events.closed() => {}
-            () = stops => {}
+            () = self.stops() => {}
+        }
+    }
+
+    /// Ends when the server begins to stop.
+    async fn stops(&self) {
+        match self.stopping.clone() {
+            Some(Stopping(mut stopping)) => drop(stopping.changed().await),
+            None => std::future::pending().await,
         }
     }
 }
