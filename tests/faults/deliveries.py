@@ -292,8 +292,9 @@ class Hostile:
                 found.append(("delivered twice", f"{name}: {take['id']}"))
             last[take["id"]] = take
             for event, stream, seq in take["events"]:
-                if ids_of.setdefault(event, take["id"]) != take["id"] and not self.is_cut_anew(name):
-                    ids = f"{ids_of[event]} and {take['id']}"
+                first = ids_of.setdefault(event, take["id"])
+                if first != take["id"] and not self.is_cut_anew(name):
+                    ids = f"{first} and {take['id']}"
                     found.append(("delivered twice", f"{name}: {event} under {ids}"))
                 if before is None and name.startswith("strict"):
                     if seq < highest[stream]:

@@ -209,3 +209,33 @@ fn a_batch_of_which_a_replay_sends_a_part_has_another_id() {
     drop(delivering);
     log.close().unwrap();
 }
+
+#[test]
+fn what_a_webhook_has_not_got_yet_comes_under_one_id_though_it_is_replayed() {
+    let receiver = Receiver::new();
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.webhooks().add(to(&receiver)).unwrap();
+    let delivering = dispatcher(&log);
+    let sent = deliver_in_groups(&log, &receiver, 0, 6);
+    drop(delivering);
+    emit(&log, sent..sent + 25);
+    let counted = log.webhooks().count_replay("test", &all());
+    assert_eq!(counted.unwrap().unwrap().entries, sent);
+    log.webhooks().replay("test", all()).unwrap();
+    // It begins with the replay, and reads the log after its first page.
+    let delivering = dispatcher(&log);
+    wait_for("the replay ends", || {
+        match log.webhooks().get("test").unwrap().unwrap().replay {
+            Some(done) if done.state == ReplayState::Done => Ok(()),
+            other => Err(other),
+        }
+    });
+    let taken = receiver.wait_for_numbers(sent as usize + 25);
+    for (n, ids) in taken {
+        assert!(ids.iter().all(|id| *id == ids[0]), "{n}: {ids:?}");
+        assert!(ids.len() == 2 || n >= sent, "{n}: {ids:?}");
+    }
+    drop(delivering);
+    log.close().unwrap();
+}

@@ -8,7 +8,7 @@
 //!
 //! The order: read the log → make deliveries → *save* (batches) → attempt → *save*. A death before
 //! the first save reads the log again from where it was; one before the second sends a delivery
-//! again, under the same id.
+//! again, under the same id. Which batches were made is kept for replays, see `batches`.
 
 mod allowance;
 pub(in crate::webhook) mod attempts;
