@@ -13,10 +13,11 @@ use std::{
 };
 
 /// The public features but `webhook-tls`, which says itself what it switches on.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
     "export",
     "macros",
     "opentelemetry",
+    "pdf",
     "server",
     "tower",
     "webhook",
