@@ -204,7 +204,8 @@
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `webhook` | no | [webhooks](webhook): `AuditLog::webhooks`; TLS with the `rustls` provider that the program has installed |
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
-//! | `export` | no | [`AuditReader::export`]: a part of the log as one ZIP or gzip file |
+//! | `export` | no | [`AuditReader::export`]: a part of the log as one file: ZIP, gzip, lines, JSON or CSV |
+//! | `pdf` | no | `export`, also as PDF, for people; with fonts of 200 kB |
 //! | `server` | no | `http`: the HTTP API as an axum router, or as a server |
 //! | `console` | no | the web console, from the same router: the log in a browser |
 //!

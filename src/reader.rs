@@ -14,7 +14,7 @@
 //! [`EntryOutcome`] and an [`EntryContext`].
 
 #[cfg(feature = "export")]
-pub use crate::export::{CsvDetails, CsvOptions, Export, ExportFormat, ExportProgress};
+pub use crate::export::{CsvDetails, CsvOptions, CsvWriter, Export, ExportFormat, ExportProgress};
 pub use crate::{
     entry::{EntryActor, EntryContext, EntryOutcome, EntryResource},
     query::{

@@ -13,11 +13,12 @@ use std::{
 };
 
 /// The public features but `webhook-tls`, which says itself what it switches on.
-const FEATURES: [&str; 7] = [
+const FEATURES: [&str; 8] = [
     "console",
     "export",
     "macros",
     "opentelemetry",
+    "pdf",
     "server",
     "tower",
     "webhook",

@@ -10,6 +10,8 @@ mod support;
 use std::{fs, time::Duration};
 
 use tracing_audit::{AuditLog, audit};
+#[cfg(feature = "pdf")]
+use tracing_audit::{AuditReader, Filter, reader::ExportFormat};
 use tracing_subscriber::prelude::*;
 
 const LOAD: &str = "MEMORY_LOAD_DIR";
@@ -114,6 +116,26 @@ fn threads_that_once_recorded_something_huge_do_not_keep_room_for_it() {
             });
         },
     );
+    if let Some(peak) = peak {
+        assert!(peak <= 64 * MIB, "{} MiB", peak / MIB);
+    }
+}
+
+/// 100,000 entries are some 4,000 pages.
+#[cfg(feature = "pdf")]
+#[test]
+fn a_long_document_is_written_page_by_page() {
+    let peak = peak("a_long_document_is_written_page_by_page", |log| {
+        for n in 0..100_000 {
+            audit!("page.read", n, "Page {} was read", n).ignore();
+        }
+        log.flush().unwrap();
+        let reader = AuditReader::open(log.dir()).unwrap();
+        let pdf = fs::File::create(log.dir().join("audit.pdf")).unwrap();
+        let export = reader.export(&Filter::new(), ExportFormat::Pdf).unwrap();
+        export.write_to(&pdf).unwrap();
+        assert!(pdf.metadata().unwrap().len() > 5_000_000);
+    });
     if let Some(peak) = peak {
         assert!(peak <= 64 * MIB, "{} MiB", peak / MIB);
     }

@@ -13,8 +13,8 @@ pub(super) use keep::{
     HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs,
 };
 pub(super) use read::{
-    CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, StatsArgs, StatsFormat,
-    TailArgs, VerifyArgs,
+    CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, QueryFormat, ReportFormat, StatsArgs,
+    StatsFormat, TailArgs, VerifyArgs,
 };
 pub(super) use serve::{DemoArgs, LogFormat, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{

@@ -9,7 +9,7 @@ use super::{
     args::ExportArgs,
     failure::{Failure, Outcome, warn},
     output_file::OutputFile,
-    progress,
+    owner, progress,
     stop::Stop,
 };
 
@@ -55,6 +55,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     };
     let shown = way.clone().map(|way| (way, bar.clone()));
     let asked = stop.clone();
+    let export = export.requested_by(owner::operator_name());
     let export = export.cancel_when(move || {
         if let Some((way, bar)) = &shown {
             bar.set_position(way.passed());

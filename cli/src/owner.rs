@@ -20,16 +20,27 @@ use super::failure::Failure;
 /// Linux keeps the user who logged in, whoever that user became later by `sudo` or `su`; where
 /// nobody did, the user of the process is taken.
 pub(super) fn operator() -> Actor {
-    let process = Uid::current();
-    let login = fs::read_to_string("/proc/self/loginuid").ok();
-    let login = login.and_then(|text| text.trim().parse::<u32>().ok());
-    match login.filter(|login| *login != NO_LOGIN && *login != process.as_raw()) {
-        Some(login) => {
-            let name = login_name(Uid::from_raw(login));
-            Actor::user(&name).name(format!("{name}, as {}", login_name(process)))
-        }
-        None => Actor::user(login_name(process)),
+    match login_of_another() {
+        Some(name) => Actor::user(&name).name(operator_name()),
+        None => Actor::user(operator_name()),
     }
+}
+
+/// The name of that user, as in `ann` or `ann, as root`.
+pub(super) fn operator_name() -> String {
+    let process = login_name(Uid::current());
+    match login_of_another() {
+        Some(login) => format!("{login}, as {process}"),
+        None => process,
+    }
+}
+
+/// The user who logged in, if that isn't the user of the process.
+fn login_of_another() -> Option<String> {
+    let login = fs::read_to_string("/proc/self/loginuid").ok()?;
+    let login = login.trim().parse::<u32>().ok()?;
+    let is_another = login != NO_LOGIN && login != Uid::current().as_raw();
+    is_another.then(|| login_name(Uid::from_raw(login)))
 }
 
 /// The kernel's value for a process that belongs to no login.

@@ -117,16 +117,76 @@ pub(super) fn write(wanted: &Filtered, options: CsvOptions, mut out: impl Write)
     if options.bom {
         out.write_all(BOM)?;
     }
-    let mut csv = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(out);
-    csv.write_record(&table.names).map_err(as_io)?;
-    wanted.each(|entry| {
-        let row = table.row(entry)?;
+    let mut csv = CsvWriter::of(table, out)?;
+    wanted.each(|entry| csv.write(entry))?;
+    csv.finish()
+}
+
+/// Writes entries as the rows of a CSV file: the columns are those of an export with the default
+/// [`CsvOptions`].
+///
+/// [`AuditReader::export`](crate::AuditReader::export) writes a whole file of a range. A
+/// `CsvWriter` is for entries that were found otherwise, such as those of a page.
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # log.run(|| tracing_audit::audit!("user.created").ignore());
+/// # log.flush()?;
+/// # let reader = tracing_audit::AuditReader::open(log.dir())?;
+/// use tracing_audit::{Query, reader::CsvWriter};
+///
+/// let mut file = Vec::new();
+/// let mut csv = CsvWriter::new(&mut file)?;
+/// for entry in reader.page(&Query::default())?.entries {
+///     csv.write(&entry)?;
+/// }
+/// csv.finish()?;
+/// assert!(file.starts_with(b"stream,seq,id,timestamp,"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CsvWriter<W: Write> {
+    table: Table,
+    csv: csv::Writer<W>,
+}
+
+impl<W: Write> CsvWriter<W> {
+    /// Writes the names of the columns.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `out`.
+    pub fn new(out: W) -> io::Result<Self> {
+        Self::of(Table::new(BTreeSet::new()), out)
+    }
+
+    fn of(table: Table, out: W) -> io::Result<Self> {
+        let mut csv = csv::WriterBuilder::new()
+            .terminator(csv::Terminator::CRLF)
+            .from_writer(out);
+        csv.write_record(&table.names).map_err(as_io)?;
+        Ok(Self { table, csv })
+    }
+
+    /// Writes an entry as a row.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `out`, and an error if the entry isn't JSON.
+    pub fn write(&mut self, entry: &RawEntry) -> io::Result<()> {
+        let row = self.table.row(entry)?;
         let cells = row.iter().map(|cell| cell.as_deref().unwrap_or_default());
-        csv.write_record(cells).map_err(as_io)
-    })?;
-    csv.flush()
+        self.csv.write_record(cells).map_err(as_io)
+    }
+
+    /// Writes what was collected, up to the end of the last row.
+    ///
+    /// # Errors
+    ///
+    /// The errors of `out`.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.csv.flush()
+    }
 }
 
 /// The paths of all values in the details of the entries, as far as there may be columns.
@@ -181,6 +241,7 @@ fn split(
 }
 
 /// The columns of a file.
+#[derive(Debug)]
 struct Table {
     names: Vec<String>,
     columns: Vec<Column>,
@@ -189,7 +250,7 @@ struct Table {
 }
 
 /// Where a column's cells come from.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Column {
     Field(&'static Field),
     /// A part of a field, after that field.

@@ -15,6 +15,8 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
+#[cfg(feature = "pdf")]
+use super::pdf;
 use super::{csv, filtered_zip, format::ExportFormat, gate::Gate};
 use crate::{
     entry::json,
@@ -31,6 +33,9 @@ pub(crate) struct Filtered {
     /// Whether the manifest of a ZIP names the files of the log. Their numbers say how much there
     /// is in all, which concerns no single tenant.
     pub(crate) names_files: bool,
+    /// Who asked for the export, if that is known.
+    #[cfg(feature = "pdf")]
+    pub(crate) requested_by: Option<String>,
     /// How many entries were written so far.
     pub(crate) entries: Arc<AtomicU64>,
 }
@@ -42,6 +47,8 @@ impl Filtered {
             ExportFormat::Ndjson => self.each(|entry| whole_line(&mut out, entry)),
             ExportFormat::Json => self.write_list(out),
             ExportFormat::Csv(options) => csv::write(self, options, out),
+            #[cfg(feature = "pdf")]
+            ExportFormat::Pdf => pdf::write(self, out),
             ExportFormat::Gzip => self.write_packed(out),
             ExportFormat::Zip => filtered_zip::write(self, out),
         }

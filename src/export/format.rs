@@ -28,25 +28,33 @@ pub enum ExportFormat {
     Json,
     /// `csv`: a table, an entry a row.
     Csv(CsvOptions),
+    /// `pdf`: a document for people, with a title page and a table; PDF/A-2u. It has the time, the
+    /// event type, the actor, the resource, the outcome, the severity, the address, the description
+    /// and the id of each entry. [The guide](crate::guide::exports) says how texts look in it.
+    #[cfg(feature = "pdf")]
+    Pdf,
 }
 
 /// Each format, with the endings of its files.
-const FORMATS: [(ExportFormat, &[&str]); 5] = [
+const FORMATS: &[(ExportFormat, &[&str])] = &[
     (ExportFormat::Zip, &["zip"]),
     (ExportFormat::Gzip, &["gz"]),
     (ExportFormat::Ndjson, &["jsonl", "ndjson"]),
     (ExportFormat::Json, &["json"]),
     (ExportFormat::Csv(CsvOptions::DEFAULT), &["csv"]),
+    #[cfg(feature = "pdf")]
+    (ExportFormat::Pdf, &["pdf"]),
 ];
 
 impl FromStr for ExportFormat {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut formats = FORMATS.into_iter().map(|(format, _)| format);
+        let mut formats = FORMATS.iter().map(|(format, _)| *format);
         let known = formats.find(|format| format.as_str() == text);
         known.ok_or_else(|| {
-            let names = FORMATS.map(|(format, _)| format.as_str()).join(", ");
+            let names: Vec<_> = Self::names().collect();
+            let names = names.join(", ");
             Error::invalid("format", format!("{text:?} must be one of {names}"))
         })
     }
@@ -55,11 +63,11 @@ impl FromStr for ExportFormat {
 impl ExportFormat {
     /// The names of all formats.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        FORMATS.into_iter().map(|(format, _)| format.as_str())
+        FORMATS.iter().map(|(format, _)| format.as_str())
     }
 
     /// The format that the ending of a file's name says, whatever its case: `.zip`, `.gz`,
-    /// `.jsonl`, `.ndjson`, `.json` or `.csv`.
+    /// `.jsonl`, `.ndjson`, `.json`, `.csv` or, with the feature `pdf`, `.pdf`.
     ///
     /// # Errors
     ///
@@ -72,10 +80,11 @@ impl ExportFormat {
             name.strip_suffix(*ending)
                 .is_some_and(|rest| rest.ends_with('.'))
         };
-        let mut formats = FORMATS.into_iter();
+        let mut formats = FORMATS.iter();
         let known = formats.find(|(_, endings)| endings.iter().any(has));
-        known.map(|(format, _)| format).ok_or_else(|| {
-            let endings = FORMATS.map(|(_, endings)| endings.join(", .")).join(", .");
+        known.map(|(format, _)| *format).ok_or_else(|| {
+            let endings: Vec<_> = FORMATS.iter().map(|(_, of)| of.join(", .")).collect();
+            let endings = endings.join(", .");
             let problem = format!(
                 "the name of {} doesn't say the format; end it in one of .{endings}, or give the \
                  format",
@@ -93,6 +102,8 @@ impl ExportFormat {
             Self::Ndjson => "ndjson",
             Self::Json => "json",
             Self::Csv(_) => "csv",
+            #[cfg(feature = "pdf")]
+            Self::Pdf => "pdf",
         }
     }
 
@@ -105,7 +116,13 @@ impl ExportFormat {
     /// Whether a file shows by itself that its end is missing. Lines and rows just end.
     #[cfg(feature = "server")]
     pub(crate) fn shows_its_end(self) -> bool {
-        matches!(self, Self::Zip | Self::Gzip | Self::Json)
+        !matches!(self, Self::Ndjson | Self::Csv(_))
+    }
+
+    /// Whether people can read a file of it as it is.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Ndjson | Self::Json | Self::Csv(_))
     }
 
     /// How often the log is read for it.
@@ -125,6 +142,8 @@ impl ExportFormat {
             Self::Ndjson => "jsonl",
             Self::Json => "json",
             Self::Csv(_) => "csv",
+            #[cfg(feature = "pdf")]
+            Self::Pdf => "pdf",
         }
     }
 
@@ -136,6 +155,8 @@ impl ExportFormat {
             Self::Ndjson => "application/x-ndjson",
             Self::Json => "application/json",
             Self::Csv(_) => "text/csv; charset=utf-8; header=present",
+            #[cfg(feature = "pdf")]
+            Self::Pdf => "application/pdf",
         }
     }
 }

@@ -3,8 +3,8 @@
 //! In come a range of time and the log's files; out comes a [`pieces::Download`]: a ZIP or gzip
 //! file whose length, entity tag and every byte range are known before the first byte is read,
 //! because whole blocks of sealed files are copied as they are. The entries that a filter on fields
-//! selects, and the formats that are not lines, are made while they are found (`filtered`), and
-//! their length is not known before. A file that can't have every entry that it should is not
+//! selects, and the formats that are not lines (CSV, PDF), are made while they are found
+//! (`filtered`), and their length is not known before. A file that can't have every entry that it should is not
 //! finished: making it fails.
 
 mod csv;
@@ -16,13 +16,15 @@ mod format;
 mod gate;
 mod manifest;
 mod packed;
+#[cfg(feature = "pdf")]
+mod pdf;
 pub(crate) mod pieces;
 pub(crate) mod plan;
 mod stored;
 mod zip;
 
 #[cfg(feature = "export")]
-pub use csv::{CsvDetails, CsvOptions};
+pub use csv::{CsvDetails, CsvOptions, CsvWriter};
 #[cfg(feature = "export")]
 pub use format::ExportFormat;
 #[cfg(feature = "export")]

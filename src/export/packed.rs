@@ -103,6 +103,8 @@ impl AuditReader {
                 order: Order::Asc,
                 format,
                 names_files: true,
+                #[cfg(feature = "pdf")]
+                requested_by: None,
                 entries: Arc::default(),
             })
         } else {
@@ -158,6 +160,31 @@ impl Export {
             counter,
             total: once.saturating_mul(filtered.format.passes()),
         }))
+    }
+
+    /// Names the person or program who asks for the export. A PDF shows the name on its title page;
+    /// the other formats don't have it.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # log.run(|| tracing_audit::audit!("user.created").ignore());
+    /// # log.flush()?;
+    /// # let reader = tracing_audit::AuditReader::open(log.dir())?;
+    /// use tracing_audit::{Filter, reader::ExportFormat};
+    ///
+    /// let mut pdf = Vec::new();
+    /// let export = reader.export(&Filter::new(), ExportFormat::Pdf)?;
+    /// export.requested_by("Ann Ames, internal audit").write_to(&mut pdf)?;
+    /// assert!(pdf.starts_with(b"%PDF-1.7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "pdf")]
+    #[must_use]
+    pub fn requested_by(mut self, name: impl Into<String>) -> Self {
+        if let Content::Filtered(filtered) = &mut self.content {
+            filtered.requested_by = Some(name.into());
+        }
+        self
     }
 
     /// Ends [`write_to`](Self::write_to) with an error as soon as `cancelled` says so. It is asked

@@ -205,7 +205,7 @@ impl Filter {
     }
 
     /// Whether entries about reads of the log are left out.
-    pub(super) fn leaves_out_access(&self) -> bool {
+    pub(crate) fn leaves_out_access(&self) -> bool {
         self.without_access
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::http::{HeaderValue, header};
 
+#[cfg(feature = "pdf")]
+use super::access::Access;
 use super::{
     params::take,
     plans::Planned,
@@ -25,6 +27,9 @@ pub(super) struct Asked {
     order: Order,
     filter: Filter,
     is_of_all_tenants: bool,
+    /// The caller's name and id.
+    #[cfg(feature = "pdf")]
+    caller: String,
     name: String,
 }
 
@@ -38,7 +43,7 @@ impl Asked {
             Some(_) => {
                 return Err(Problem::parameter(
                     "order",
-                    "only format=ndjson, json and csv take an order; leave it out, or give one of these",
+                    "format=zip and gz take no order; leave it out, or give another format",
                 ));
             }
         };
@@ -49,6 +54,8 @@ impl Asked {
             order,
             filter,
             is_of_all_tenants: asker.access.tenant.is_none(),
+            #[cfg(feature = "pdf")]
+            caller: caller(&asker.access),
             name,
         })
     }
@@ -70,6 +77,8 @@ impl Asked {
             order: self.order,
             format: self.format,
             names_files: self.is_of_all_tenants,
+            #[cfg(feature = "pdf")]
+            requested_by: Some(self.caller.clone()),
             entries: Arc::default(),
         }
     }
@@ -133,6 +142,22 @@ fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Probl
         }
     }
     Ok(format)
+}
+
+/// The caller as a document names it: `ann (user u-1)`.
+#[cfg(feature = "pdf")]
+fn caller(access: &Access) -> String {
+    let Access {
+        actor_type,
+        id,
+        name,
+        ..
+    } = access;
+    if name.is_empty() {
+        format!("{actor_type} {id}")
+    } else {
+        format!("{name} ({actor_type} {id})")
+    }
 }
 
 /// `audit-2026-11-01-2026-11-30.zip`: the first and the last day, made of our own texts only.

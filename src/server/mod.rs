@@ -98,7 +98,7 @@ impl AuditLog {
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /stats` | `read` | [`Stats`](crate::reader::Stats): counts over time and by values. The parameters of a filter, `step` (`minute`, `10-minutes`, `hour`, `6-hours`, `day`, `month` or `year`; chosen from the range if not given; at most 1000 steps), `top` (10 values of each field, at most 100), and `include` |
     /// | `GET /stream` | `read` | entries as they arrive, as server-sent events: the parameters of a filter, `include=access`, and `cursor` or the header `Last-Event-ID` |
-    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json` or `csv`) with the parameters of a filter; see below |
+    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json`, `csv` or, with the feature `pdf`, `pdf`) with the parameters of a filter; see below |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
     /// | `GET /metrics` | `read` of all tenants | Prometheus text |
@@ -150,9 +150,10 @@ impl AuditLog {
     /// without anything from the request's body.
     ///
     /// A download is whole, or it is refused or breaks off: when a part of the log can't be read,
-    /// or when retention removes a part meanwhile. `ndjson`, `json` and `csv` take an `order`, and
-    /// `csv` takes `details=json` or `details=columns`, and `bom=true`, as
-    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A ZIP or gzip file without filters on
+    /// or when retention removes a part meanwhile. All formats but `zip` and `gz` take an `order`,
+    /// and `csv` takes `details=json` or `details=columns`, and `bom=true`, as
+    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A PDF names the caller on its title
+    /// page. A ZIP or gzip file without filters on
     /// fields has a length, an entity tag and byte ranges, so the download can be resumed: with
     /// `If-Range` or `If-Match`, or without them as long as this server has sent one version of the
     /// file and no other. All other downloads are made while they are sent, and have none of these.

@@ -21,13 +21,15 @@ use crate::http::{Served, record_one, served};
 use crate::support::{files, wait_for};
 
 /// Whole files, and files of a filter, in every format.
-const EXPORTS: [&str; 9] = [
+const EXPORTS: [&str; 11] = [
     "format=zip",
     "format=gz",
     "format=ndjson",
     "format=json",
     "format=csv",
     "format=csv&details=columns&category=invoice",
+    "format=pdf",
+    "format=pdf&category=invoice",
     "format=zip&category=invoice",
     "format=gz&category=invoice",
     "format=ndjson&category=invoice",
@@ -188,6 +190,7 @@ async fn over_http_1_0_formats_without_a_visible_end_are_refused() {
         ("format=zip&category=invoice", 200),
         ("format=gz&category=invoice", 200),
         ("format=json", 200),
+        ("format=pdf", 200),
         ("format=ndjson", 505),
         ("format=csv", 505),
     ] {

@@ -195,7 +195,10 @@ async fn wrong_parameters_of_a_download_are_named() {
     }
     let unknown = served.get("/audit/export?format=xlsx").await.problem(400);
     let detail = unknown["detail"].as_str().unwrap();
-    assert!(detail.contains("zip, gz, ndjson, json, csv"), "{detail}");
+    assert!(
+        detail.contains("zip, gz, ndjson, json, csv, pdf"),
+        "{detail}"
+    );
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod console_sessions;
 mod counts_entries;
 mod description;
 mod downloads_are_whole;
+mod downloads_as_pdf;
 mod downloads_for_others;
 mod downloads_resume;
 mod every_route_has_its_rule;

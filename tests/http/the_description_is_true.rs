@@ -193,6 +193,7 @@ async fn downloads(compared: &Compared) {
         "format=csv&details=columns&bom=true",
         "format=gz&actor=user-1",
         "format=pdf",
+        "format=xlsx",
         "order=desc",
         "bom=true",
         "format=csv&bom=yes",

@@ -84,6 +84,10 @@ impl<F: FnOnce()> Write for Meanwhile<F> {
     }
 }
 
+fn memmem(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 /// The file that an export that isn't whole names.
 fn missing(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -151,6 +155,10 @@ fn what_was_written_before_an_export_failed_does_not_look_finished() {
                     io::copy(&mut GzDecoder::new(&written[..]), &mut io::sink()).is_ok()
                 }
                 ExportFormat::Json => serde_json::from_slice::<IgnoredAny>(&written).is_ok(),
+                #[cfg(feature = "pdf")]
+                ExportFormat::Pdf => {
+                    memmem(&written, b"startxref") || memmem(&written, b"/Catalog")
+                }
                 // Lines and rows have no end of their own.
                 _ => false,
             };

@@ -20,6 +20,7 @@ Examples:
   tracing-audit query --severity error --severity critical --limit 20
   tracing-audit query --actor '!system' --resource-type secret --ip-address 10.0.0.0/8
   tracing-audit query --q vault --details mode=full --format json | jq '.entries[].id'
+  tracing-audit query --event-type 'auth.*' --limit 0 --format csv > logins.csv
   tracing-audit query --id 0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
@@ -42,7 +43,7 @@ pub(crate) struct QueryArgs {
     pub(crate) cursor: Option<String>,
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<QueryFormat>,
     /// The columns of a table [default: those that suit the entries and the terminal]
     #[arg(long, value_enum, value_name = "COLUMN,…", value_delimiter = ',')]
     pub(crate) columns: Vec<Column>,
@@ -51,6 +52,19 @@ pub(crate) struct QueryArgs {
     pub(crate) include_access: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+}
+
+/// How the entries that were found are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QueryFormat {
+    // For people
+    Table,
+    // One JSON object a line, each as it is stored
+    Ndjson,
+    // One JSON document
+    Json,
+    // A row for each entry, with the columns of an export
+    Csv,
 }
 
 /// Shows entries as they are written, by any application that shares the directory; ends with
@@ -131,18 +145,21 @@ With no filters but dates, compressed data is copied as it is, about as fast as 
 A ZIP has one file per day and stream, and manifest.json.
 A CSV file has a column for each field of an entry. A text that a spreadsheet would take for a
 formula gets an apostrophe in front.
+A PDF file has a title page and a table of the entries, without their details. It names the user who
+asked for it.
 
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
   tracing-audit export --actor ann@example.com --output ann.jsonl
   tracing-audit export --severity error --csv-details columns --csv-bom --output errors.csv
+  tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.pdf
   tracing-audit export --start-date 2026-11-21 --format gz --output - |
     ssh backup 'cat > audit.jsonl.gz'")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
     /// The file to write, replacing an existing one; its ending says the format (.zip, .gz,
-    /// .jsonl, .ndjson, .json or .csv); - for stdout
+    /// .jsonl, .ndjson, .json, .csv or .pdf); - for stdout
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// The file's format [default: by the ending of its name; zip on stdout]

@@ -167,6 +167,51 @@ fn query_shows_what_matches_as_lines_a_document_or_a_table() {
 }
 
 #[test]
+fn query_gives_the_rows_of_an_export() {
+    let dir = log(12);
+    let export = ["export", "--format", "csv", "--output", "-"];
+    let exported = out(&run(dir.path(), &export));
+    let rows: Vec<_> = exported.split_inclusive("\r\n").collect();
+    assert_eq!(rows.len(), 13);
+    let query = |flags: &[&str]| {
+        let args = [&["query", "--order", "asc", "--format", "csv"], flags].concat();
+        let output = run(dir.path(), &args);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        out(&output)
+    };
+    for all in [&["--limit", "0"][..], &[], &["--limit", "20"]] {
+        assert_eq!(query(all), exported, "{all:?}");
+    }
+    assert_eq!(query(&["--limit", "2"]), rows[..3].concat());
+    let some = query(&["--offset", "2", "--limit", "0"]);
+    assert_eq!(some, format!("{}{}", rows[0], rows[3..].concat()));
+    let id = rows[5].split(',').nth(2).unwrap();
+    assert_eq!(query(&["--id", id]), format!("{}{}", rows[0], rows[5]));
+    for none in [&["--limit", "0"][..], &[]] {
+        let nobody = [none, &["--actor", "nobody"]].concat();
+        assert_eq!(query(&nobody), rows[0], "{none:?}");
+    }
+    // A part isn't taken for the whole.
+    let part = ["query", "--format", "csv", "--limit", "2"];
+    assert!(err(&run(dir.path(), &part)).contains("there may be more"));
+}
+
+#[test]
+fn a_table_of_values_is_not_for_a_terminal() {
+    let dir = log(12);
+    let program = env!("CARGO_BIN_EXE_tracing-audit");
+    let command = format!(
+        "{program} query --format csv --dir {}",
+        dir.path().display()
+    );
+    // `script` gives the command a terminal.
+    let args = ["--quiet", "--return", "--command", &command, "/dev/null"];
+    let output = Command::new("script").args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", out(&output));
+    assert!(out(&output).contains("--format: CSV can't be shown on a terminal"));
+}
+
+#[test]
 fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
     let dir = log(12);
     for (args, says) in [

@@ -48,6 +48,7 @@ fn the_name_of_the_file_says_its_format() {
         ("x.data", &["--format", "gz"], b"\x1f\x8b"),
         ("x.json", &[], b"[\n{\"stream\""),
         ("x.csv", &[], b"stream,seq,id,"),
+        ("x.pdf", &[], b"%PDF-1.7"),
         ("y.csv", &["--csv-bom"], b"\xef\xbb\xbfstream,seq,id,"),
     ] {
         let to = to.path().join(name);
@@ -63,6 +64,31 @@ fn the_name_of_the_file_says_its_format() {
     let first = out(&flat).lines().next().unwrap().to_owned();
     let details = "description,details.attempt,details.mode,details.n,details,tags";
     assert!(first.contains(details), "{first}");
+}
+
+#[test]
+fn a_pdf_names_the_user_who_asked_for_it() {
+    let dir = log(12);
+    let to = tempfile::tempdir().unwrap();
+    let pdf = to.path().join("failures.pdf");
+    let output = export(dir.path(), &pdf, &["--outcome", "failure"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let args = ["-raw", pdf.to_str().unwrap(), "-"];
+    let text = Command::new("pdftotext").args(args).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap();
+    let fact = |label: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("{label}: {text}")).to_owned()
+    };
+    assert!(fact("Requested by ").ends_with(user.trim()), "{text}");
+    assert_eq!(fact("Filters "), "outcome is failure");
+    assert_eq!(
+        fact("Number "),
+        text.matches("auth.login").count().to_string()
+    );
+    assert_eq!(fact("By outcome "), format!("failure {}", fact("Number ")));
 }
 
 #[test]
@@ -125,7 +151,7 @@ fn a_damaged_log_is_not_exported_as_if_it_were_whole() {
     fs::write(&damaged, bytes).unwrap();
     let to = tempfile::tempdir().unwrap();
     let name = damaged.file_name().unwrap().to_str().unwrap();
-    for format in ["zip", "gz", "ndjson", "json", "csv"] {
+    for format in ["zip", "gz", "ndjson", "json", "csv", "pdf"] {
         for more in [&[][..], &["--source", "shop"]] {
             let path = to.path().join(format!("x.{format}"));
             let output = export(dir.path(), &path, more);
@@ -170,6 +196,7 @@ fn an_export_fails_when_a_file_is_removed_meanwhile() {
     for (format, more) in [
         ("jsonl", &[][..]),
         ("csv", &[]),
+        ("pdf", &[]),
         ("json", &["--source", "a"]),
         ("zip", &[]),
         ("zip", &["--source", "a"]),
@@ -200,7 +227,7 @@ fn an_export_fails_when_a_file_is_removed_meanwhile() {
 #[test]
 fn a_reader_that_goes_away_has_no_whole_export() {
     let dir = long_log();
-    for format in ["ndjson", "csv", "zip"] {
+    for format in ["ndjson", "csv", "pdf", "zip"] {
         let mut exporting = program()
             .args(["export", "--output", "-", "--format", format, "--dir"])
             .arg(dir.path())

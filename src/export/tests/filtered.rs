@@ -20,6 +20,8 @@ fn export(log: &Log, filter: Filter, format: ExportFormat) -> std::io::Result<Ve
         order: Order::Asc,
         format,
         names_files: true,
+        #[cfg(feature = "pdf")]
+        requested_by: None,
         entries: Default::default(),
     };
     let mut written = Vec::new();

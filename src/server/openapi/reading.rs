@@ -13,6 +13,7 @@ use super::{
     examples,
     parameters::{self, choice, in_header},
 };
+use crate::export::ExportFormat;
 
 pub(super) fn operations() -> Vec<Described> {
     vec![
@@ -143,16 +144,12 @@ fn export() -> Described {
 }
 
 fn download_parameters() -> impl Iterator<Item = Parameter> {
+    let formats: Vec<_> = ExportFormat::names().collect();
     let own = [
-        choice(
-            "format",
-            "The form of the file.",
-            &["zip", "gz", "ndjson", "json", "csv"],
-            Some("zip"),
-        ),
+        choice("format", "The form of the file.", &formats, Some("zip")),
         choice(
             "order",
-            "The order of entries; only for `ndjson`, `json` and `csv`.",
+            "The order of entries; not for `zip` and `gz`.",
             &["asc", "desc", "arrival"],
             None,
         ),
@@ -202,8 +199,10 @@ fn download(description: &str) -> ResponseBuilder {
         .content("application/json", content(list))
         .content("application/x-ndjson", content(text()))
         .content("text/csv", content(text()));
-    let bytes = ["application/zip", "application/gzip"];
-    bytes.into_iter().fold(response, |response, kind| {
+    let bytes = ExportFormat::names().filter_map(|name| name.parse().ok());
+    let bytes = bytes.filter(|format: &ExportFormat| !format.is_text());
+    let bytes = bytes.map(ExportFormat::media_type);
+    bytes.fold(response, |response, kind| {
         response.content(kind, Content::default())
     })
 }
