@@ -48,6 +48,8 @@ async function check(page, what) {
 }
 
 async function signIn(page) {
+  await page.goto(`${base}/?actor=user-1`);
+  assert.equal(page.url(), `${base}?actor=user-1`);
   await page.goto(base);
   assert.equal(await page.title(), "Sign in · Audit log");
   await page.fill("#token", "ta_00000000_wrong");
