@@ -6,6 +6,7 @@ use super::{
     facets::{Facet, facets},
     histogram::Histogram,
     row::Row,
+    subject::Subject,
 };
 use crate::{
     entry::Timestamp,
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub(super) struct Results {
+    pub(super) subject: Option<Subject>,
     /// How many entries there are.
     pub(super) total: String,
     pub(super) histogram: Option<Histogram>,
@@ -64,7 +66,9 @@ impl Results {
         let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
         let export = selection.parameters(now);
         let export = export.iter().filter(|(name, _)| name != "include");
+        let subject = answer.subject.as_ref();
         Self {
+            subject: subject.map(|known| Subject::new(known, now)),
             total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
             histogram: stats.and_then(|stats| Histogram::new(selection, stats)),
             splits: [
