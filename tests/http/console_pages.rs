@@ -137,6 +137,7 @@ async fn what_is_wrong_with_a_line_is_said_beside_it_in_the_words_of_the_api() {
     for query in [
         "cursor=wrong",
         "range=1y",
+        "columns=x",
         "limit=5",
         "order=asc",
         "include=all",
