@@ -19,8 +19,8 @@ use axum::{
     Router,
     body::Body,
     extract::ConnectInfo,
-    http::{HeaderValue, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderValue, Uri, header},
+    response::{IntoResponse as _, Redirect, Response},
 };
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -193,9 +193,9 @@ impl Server {
         let router = if path.is_empty() {
             api
         } else {
-            let nothing = || async { guard::with_headers(guard::no_route().await.into_response()) };
-            // Unlike `nest`, this takes the path with a `/` at the end as well.
-            Router::new().nest_service(path, api).fallback(nothing)
+            let mount = path.to_owned();
+            let beside = move |uri: Uri| async move { beside(&mount, &uri).await };
+            Router::new().nest(path, api).fallback(beside)
         };
         let listen = Error::io("listen at", addr.to_string());
         let bound = async {
@@ -296,6 +296,18 @@ impl Server {
             }
         }
     }
+}
+
+/// The answer to a request for a path that isn't the API's. The path of the mount with a `/` at its
+/// end leads to the console, because that is how people write it.
+async fn beside(mount: &str, uri: &Uri) -> Response {
+    let is_mount = uri.path().strip_suffix('/') == Some(mount);
+    if !cfg!(feature = "console") || !is_mount {
+        return guard::with_headers(guard::no_route().await.into_response());
+    }
+    let query = uri.query().map(|query| format!("?{query}"));
+    let to = format!("{mount}{}", query.unwrap_or_default());
+    guard::with_headers(Redirect::permanent(&to).into_response())
 }
 
 /// The facts about a connection that each of its requests gets.

@@ -4,7 +4,10 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, header},
 };
-use tracing_audit::{audit, http::RouterOptions};
+use tracing_audit::{
+    audit,
+    http::{RouterOptions, Scope},
+};
 use tracing_subscriber::prelude::*;
 
 use crate::{
@@ -134,6 +137,7 @@ async fn what_is_wrong_with_a_line_is_said_beside_it_in_the_words_of_the_api() {
     for query in [
         "cursor=wrong",
         "range=1y",
+        "columns=x",
         "limit=5",
         "order=asc",
         "include=all",
@@ -219,6 +223,47 @@ async fn an_empty_range_says_where_the_newest_entry_is() {
 }
 
 #[tokio::test]
+async fn the_page_of_an_actor_says_since_when_it_is_known() {
+    let served = served(20, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let entries = served
+        .get("/audit/entries?actor=user-3&order=asc")
+        .await
+        .json();
+    let time = |at: usize| entries["entries"][at]["timestamp"].as_str().unwrap();
+    // Also where the range has none of its entries.
+    for query in [
+        "actor=user-3",
+        "actor=user-3&start_date=2020-01-01&end_date=2020-01-02",
+    ] {
+        let page = get(&served, &format!("/audit?{query}"), &cookie).await;
+        let card = page.text().split("class=\"card subject\"").nth(1).unwrap();
+        let card = card.split("</section>").next().unwrap();
+        let seen: Vec<_> = card.split("datetime=\"").skip(1).collect();
+        assert!(
+            seen[0].starts_with(time(0)) && seen[1].starts_with(time(1)),
+            "{card}"
+        );
+        assert!(card.contains("<bdi>user-3</bdi>"), "{card}");
+    }
+    for query in [
+        "",
+        "actor=!user-3",
+        "actor=user-3&actor=user-4",
+        "actor=nobody",
+    ] {
+        let page = get(&served, &format!("/audit?{query}"), &cookie).await;
+        assert!(!page.text().contains("card subject"), "{query}");
+    }
+    // The holder of a tenant's token learns nothing of an actor of another.
+    let cookie = signed_in(&served, &key(&served, Scope::Read, Some("acme"))).await;
+    for (actor, is_known) in [("user-2", true), ("user-3", false)] {
+        let page = get(&served, &format!("/audit?actor={actor}"), &cookie).await;
+        assert_eq!(page.text().contains("card subject"), is_known, "{actor}");
+    }
+}
+
+#[tokio::test]
 async fn texts_of_entries_stay_texts() {
     let served = served(0, RouterOptions::new());
     let hostile = "\"'><script>alert(1)</script>&lt;\u{202e}\u{7}]]>";
@@ -288,7 +333,6 @@ async fn an_entry_has_a_page_with_its_neighbours() {
 
 #[tokio::test]
 async fn a_download_is_offered_to_those_who_may_have_it() {
-    use tracing_audit::http::Scope;
     let served = served(2, RouterOptions::new());
     for (scope, is_offered) in [(Scope::Read, false), (Scope::Export, true)] {
         let key = key(&served, scope, None);

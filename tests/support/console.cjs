@@ -48,6 +48,8 @@ async function check(page, what) {
 }
 
 async function signIn(page) {
+  await page.goto(`${base}/?actor=user-1`);
+  assert.equal(page.url(), `${base}?actor=user-1`);
   await page.goto(base);
   assert.equal(await page.title(), "Sign in · Audit log");
   await page.fill("#token", "ta_00000000_wrong");
@@ -113,6 +115,14 @@ async function useEverywhere(page, hasScripts) {
   await page.click(".range summary");
   await page.click("text=Last 7 days");
   assert.match(page.url(), /range=7d/);
+
+  // Columns, by theirs.
+  await page.click("summary:has-text('Columns')");
+  await page.uncheck("[name=columns][value=address]");
+  await page.click(".popup:visible button");
+  assert.match(page.url(), /event_type=auth\.\*&range=7d&columns=severity/);
+  assert.equal(await page.locator("th.address").isVisible(), false);
+  assert.equal(await page.locator("th.actor").isVisible(), true);
 
   // Hostile texts are texts.
   await page.goto(`${base}?event_type=profile.changed`);

@@ -7,6 +7,7 @@
 //! facets     the most frequent values, each with its count
 //! histogram  counts over time
 //! row        an entry in the table
+//! subject    the actor or the resource that the entries are about
 //! ```
 
 mod answer;
@@ -15,6 +16,7 @@ mod facets;
 mod histogram;
 mod results;
 mod row;
+mod subject;
 
 use askama::Template;
 use axum::{

@@ -2,7 +2,7 @@
 //!
 //! The parameters are those of the API, and a few of the page's own: `range`, a time up to now,
 //! which `start_date` and `end_date` take the place of; `split`, what the histogram's bars are
-//! divided by; `newer`, a cursor as `cursor` is, in the other direction; and `search`, a line that
+//! divided by; `columns`, those of the table that are shown; `newer`, a cursor as `cursor` is, in the other direction; and `search`, a line that
 //! is turned into parameters.
 
 use std::{fmt::Write as _, time::Duration};
@@ -96,6 +96,17 @@ pub(super) enum Split {
     Outcome,
 }
 
+/// The columns of the table that can be left out: as parameters, and as people say them.
+pub(super) const COLUMNS: [(&str, &str); 7] = [
+    ("severity", "Severity"),
+    ("event_type", "Event type"),
+    ("actor", "Actor"),
+    ("resource", "Resource"),
+    ("outcome", "Outcome"),
+    ("address", "Address"),
+    ("description", "Description"),
+];
+
 /// The beginning of the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Start {
@@ -114,6 +125,8 @@ pub(super) struct Selection {
     filter: Vec<(String, String)>,
     range: Option<Range>,
     pub(super) split: Split,
+    /// The names of the columns that are shown; without any, all are.
+    columns: Vec<&'static str>,
     pub(super) start: Start,
     /// A line that was written, and takes the place of all of the filter but the times.
     pub(super) search: Option<String>,
@@ -132,6 +145,10 @@ impl Selection {
                 return Err(Error::invalid("split", problem));
             }
         };
+        let columns = given.extract_if(.., |(name, _)| name == "columns");
+        let columns = columns
+            .map(|(_, name)| column(&name))
+            .collect::<Result<_>>()?;
         let older = take(&mut given, "cursor")?;
         let newer = take(&mut given, "newer")?;
         let start = match (older, newer) {
@@ -150,6 +167,7 @@ impl Selection {
             filter: given,
             range: range.as_deref().map(Range::parse).transpose()?,
             split,
+            columns,
             start,
             search,
         })
@@ -169,7 +187,8 @@ impl Selection {
             filter,
             start: Start::Newest,
             search: None,
-            ..*self
+            split: self.split,
+            columns: self.columns.clone(),
         })
     }
 
@@ -305,27 +324,59 @@ impl Selection {
         }
     }
 
+    /// Whether a column is shown.
+    pub(super) fn shows(&self, column: &str) -> bool {
+        self.columns.is_empty() || self.columns.contains(&column)
+    }
+
+    /// The parameters of the URL but for those of the page's beginning.
+    fn pairs(&self) -> Vec<(&str, &str)> {
+        let filter = self.filter.iter();
+        let mut pairs: Vec<_> = filter.map(|(name, value)| (&**name, &**value)).collect();
+        let range = self.range.filter(|range| *range != Range::USUAL);
+        pairs.extend(range.map(|range| ("range", range.name)));
+        if self.split == Split::Outcome {
+            pairs.push(("split", "outcome"));
+        }
+        pairs.extend(self.columns.iter().map(|column| ("columns", *column)));
+        pairs
+    }
+
+    /// The parameters that stay when a form sends others in the place of these.
+    pub(super) fn kept_beside(&self, is_sent: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let kept = self.pairs().into_iter().filter(|(name, _)| !is_sent(name));
+        kept.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
     /// The URL's query, with the `?`; empty if all is as usual.
     pub(super) fn query(&self) -> String {
-        let mut query = query(self.filter.iter().map(|(name, value)| (&**name, &**value)));
-        let mut add = |name, value: &str| {
-            let sign = if query.is_empty() { '?' } else { '&' };
-            // Writing to a String can't fail.
-            let _ = write!(query, "{sign}{name}={}", encoded(value));
+        let start = match &self.start {
+            Start::Newest => None,
+            Start::Older(cursor) => Some(("cursor", cursor.as_str())),
+            Start::Newer(cursor) => Some(("newer", cursor.as_str())),
         };
-        if let Some(range) = self.range.filter(|range| *range != Range::USUAL) {
-            add("range", range.name);
-        }
-        if self.split == Split::Outcome {
-            add("split", "outcome");
-        }
-        match &self.start {
-            Start::Newest => {}
-            Start::Older(cursor) => add("cursor", cursor),
-            Start::Newer(cursor) => add("newer", cursor),
-        }
-        query
+        query(self.pairs().into_iter().chain(start))
     }
+}
+
+/// Whether it is the name of a parameter of the filter, but not of a time.
+pub(super) fn is_condition(name: &str) -> bool {
+    !is_time(name) && !matches!(name, "range" | "split" | "columns")
+}
+
+/// Whether it is the name of a parameter of the range.
+pub(super) fn is_range(name: &str) -> bool {
+    is_time(name) || name == "range"
+}
+
+fn column(given: &str) -> Result<&'static str> {
+    let names = COLUMNS.map(|(name, _)| name);
+    let found = names.into_iter().find(|name| *name == given);
+    found.ok_or_else(|| {
+        let problem = format!("{given:?} must be one of {}", names.join(", "));
+        Error::invalid("columns", problem)
+    })
 }
 
 /// Parameters as a URL's query, with the `?`; empty without any.
@@ -409,6 +460,40 @@ mod tests {
     }
 
     #[test]
+    fn columns_and_other_parameters_stay_beside_what_a_form_sends() {
+        let selection = of("actor=ann&range=7d&columns=actor&columns=outcome&split=outcome");
+        assert!(selection.shows("actor") && !selection.shows("address"));
+        assert!(of("").shows("address"));
+        let names = |kept: Vec<(String, String)>| -> Vec<String> {
+            kept.into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect()
+        };
+        assert_eq!(
+            names(selection.kept_beside(is_condition)),
+            [
+                "range=7d",
+                "split=outcome",
+                "columns=actor",
+                "columns=outcome"
+            ]
+        );
+        assert_eq!(
+            names(selection.kept_beside(is_range)),
+            [
+                "actor=ann",
+                "split=outcome",
+                "columns=actor",
+                "columns=outcome"
+            ]
+        );
+        assert_eq!(
+            names(selection.kept_beside(|name| name == "columns")),
+            ["actor=ann", "range=7d", "split=outcome"]
+        );
+    }
+
+    #[test]
     fn a_line_takes_the_place_of_the_filter_but_for_its_times() {
         let selection = of("actor=ann&start_date=2026-11-01&split=outcome");
         let searched = selection.searched("outcome:failure").unwrap();
@@ -426,9 +511,14 @@ mod tests {
         fn the_query_has_the_whole_state(
             params in proptest::collection::vec(("[a-z.]{1,5}|details.\\PC{1,4}", "\\PC{1,9}"), 0..5),
         ) {
-            let own = ["range", "split", "cursor", "newer", "search"];
+            let own = ["range", "split", "columns", "cursor", "newer", "search"];
             prop_assume!(params.iter().all(|(name, _)| !own.contains(&&**name)));
-            let selection = Selection { filter: params, split: Split::Outcome, ..Selection::default() };
+            let selection = Selection {
+                filter: params,
+                split: Split::Outcome,
+                columns: vec!["actor"],
+                ..Selection::default()
+            };
             let query = selection.query();
             prop_assert!(query.is_ascii());
             prop_assert_eq!(of(&query[1..]), selection, "{}", query);

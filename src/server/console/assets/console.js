@@ -65,6 +65,11 @@ function listenToKeys() {
     k: () => (isEntry() ? follow("[rel=prev]") : move(-1)),
     Escape: () => follow("[data-back]"),
   };
+  const help = document.querySelector("[data-help]");
+  if (help) {
+    help.hidden = false;
+    help.addEventListener("click", keys["?"]);
+  }
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select, dialog")) {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::subject;
 use crate::{
     entry::Timestamp,
     error::Result,
@@ -32,7 +33,7 @@ const SEARCH_TIME: Duration = Duration::from_secs(10);
 /// How long a page may count.
 const COUNT_TIME: Duration = Duration::from_secs(2);
 /// How long a page without entries may look for one outside of its range.
-const LOOK_TIME: Duration = Duration::from_secs(1);
+pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 
 /// The questions of a page.
 pub(super) struct Question {
@@ -40,6 +41,7 @@ pub(super) struct Question {
     stats: StatsQuery,
     /// The filter without its times.
     any_time: Filter,
+    subject: Option<subject::Wanted>,
 }
 
 /// The answers. `None` where the time was over.
@@ -48,6 +50,7 @@ pub(super) struct Answer {
     pub(super) stats: Option<Stats>,
     /// The newest entry that the filter wants at any time, if the range has none.
     pub(super) outside: Outside,
+    pub(super) subject: Option<subject::Known>,
 }
 
 /// What there is outside of a range that has nothing.
@@ -113,6 +116,7 @@ impl Question {
                 include_access,
             },
             any_time,
+            subject: subject::Wanted::new(selection, asker)?,
         })
     }
 
@@ -121,6 +125,7 @@ impl Question {
             page,
             stats,
             any_time,
+            subject,
         } = self;
         let at_any_time = Query {
             filter: any_time,
@@ -130,7 +135,13 @@ impl Question {
         };
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
         let count = visit.read_within(COUNT_TIME, move |reader| reader.stats(&stats));
-        let (found, stats) = tokio::join!(search, count);
+        let subject = async {
+            match subject {
+                Some(subject) => subject.find(visit).await,
+                None => Ok(None),
+            }
+        };
+        let (found, stats, subject) = tokio::join!(search, count, subject);
         let found = found?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
@@ -141,6 +152,7 @@ impl Question {
             found,
             stats: stats?,
             outside,
+            subject: subject?,
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     entry::Timestamp,
     query::Filter,
     server::console::{
-        selection::{Range, Selection, Split},
+        selection::{Range, Selection, is_condition, is_range},
         text::{format, shown},
     },
 };
@@ -64,20 +64,12 @@ impl SearchBar {
                 without: selection.without(name, text).href(),
             }
         };
-        let mut kept: Vec<_> = ["start_date", "end_date"]
-            .map(|name| (name.to_owned(), selection.time(name).to_owned()))
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        let range = selection.range().filter(|range| *range != Range::USUAL);
-        kept.extend(range.map(|range| ("range".to_owned(), range.name.to_owned())));
-        kept.extend(split_of(selection));
         Self {
             line: selection.search.clone().unwrap_or_else(|| selection.line()),
             problem: None,
             chips: selection.conditions().map(chip).collect(),
             clear: selection.without_conditions().href(),
-            kept,
+            kept: selection.kept_beside(is_condition),
         }
     }
 }
@@ -96,8 +88,6 @@ impl RangeMenu {
         let start = chosen.and_then(|range| range.start(now)).or(filter.start());
         let end = filter.end().or(chosen.map(|_| now));
         let field = |time| format(time, "%Y-%m-%dT%H:%M");
-        let conditions = selection.conditions();
-        let conditions = conditions.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             title: match chosen {
                 Some(range) => range.title.to_owned(),
@@ -106,14 +96,9 @@ impl RangeMenu {
             choices: Range::ALL.map(choice).into(),
             start: start.map(field).unwrap_or_default(),
             end: end.map(field).unwrap_or_default(),
-            kept: conditions.chain(split_of(selection)).collect(),
+            kept: selection.kept_beside(is_range),
         }
     }
-}
-
-fn split_of(selection: &Selection) -> Option<(String, String)> {
-    let is_outcome = selection.split == Split::Outcome;
-    is_outcome.then(|| ("split".to_owned(), "outcome".to_owned()))
 }
 
 /// A range in words: `Nov 28, 14:00 – Nov 29, 15:00`.

@@ -155,10 +155,11 @@ fn labels(stats: &Stats) -> Vec<String> {
     let start = stats.start.unwrap_or(first.start).as_micros();
     let len = last.as_micros() - start;
     const DAY: i64 = 24 * 60 * 60 * 1_000_000;
-    let form = match len {
-        ..=DAY => "%H:%M",
-        len if len <= 7 * DAY => "%b %-d, %H:%M",
-        len if len <= 300 * DAY => "%b %-d",
+    let start_day = Timestamp::from_micros(start).day();
+    let form = match len / DAY {
+        0..=1 if start_day == last.day() => "%H:%M",
+        0..=7 => "%b %-d, %H:%M",
+        8..=300 => "%b %-d",
         _ => "%b %Y",
     };
     let at = |quarter: i64| format(Timestamp::from_micros(start + len / 4 * quarter), form);

@@ -6,16 +6,18 @@ use super::{
     facets::{Facet, facets},
     histogram::Histogram,
     row::Row,
+    subject::Subject,
 };
 use crate::{
     entry::Timestamp,
     server::console::{
-        selection::{Range, Selection, Split, Start, query},
+        selection::{COLUMNS, Range, Selection, Split, Start, query},
         text::{Time, entries},
     },
 };
 
 pub(super) struct Results {
+    pub(super) subject: Option<Subject>,
     /// How many entries there are.
     pub(super) total: String,
     pub(super) histogram: Option<Histogram>,
@@ -28,8 +30,18 @@ pub(super) struct Results {
     pub(super) export: String,
 }
 
+/// A column that can be left out.
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) is_shown: bool,
+}
+
 /// The entries, and what is said in their place if there are none.
 pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    /// The parameters that stay when other columns are chosen.
+    pub(super) kept: Vec<(String, String)>,
     pub(super) rows: Vec<Row>,
     pub(super) nothing: Option<Nothing>,
     pub(super) newest: Option<String>,
@@ -64,7 +76,9 @@ impl Results {
         let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
         let export = selection.parameters(now);
         let export = export.iter().filter(|(name, _)| name != "include");
+        let subject = answer.subject.as_ref();
         Self {
+            subject: subject.map(|known| Subject::new(known, now)),
             total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
             histogram: stats.and_then(|stats| Histogram::new(selection, stats)),
             splits: [
@@ -90,11 +104,12 @@ impl Results {
 impl Table {
     fn new(selection: &Selection, answer: &Answer, now: Timestamp) -> Self {
         let Some(found) = &answer.found else {
-            return Self::without_rows(Nothing::too_slow(selection));
+            return Self::without_rows(selection, Nothing::too_slow(selection));
         };
         let is_first = selection.start == Start::Newest;
         let (Some(first), Some(last)) = (found.entries.first(), found.entries.last()) else {
-            let mut table = Self::without_rows(Nothing::new(selection, answer, found, now));
+            let mut table =
+                Self::without_rows(selection, Nothing::new(selection, answer, found, now));
             table.newest = (!is_first).then(|| selection.starting(Start::Newest).href());
             return table;
         };
@@ -105,17 +120,31 @@ impl Table {
                 .iter()
                 .map(|entry| Row::new(selection, entry, now))
                 .collect(),
-            nothing: None,
             newest: found.has_newer.then(|| link(Start::Newest)),
             newer: found.has_newer.then(|| link(Start::Newer(first.cursor()))),
             older: found.has_older.then(|| link(Start::Older(last.cursor()))),
+            ..Self::empty(selection)
         }
     }
 
-    fn without_rows(nothing: Nothing) -> Self {
+    fn without_rows(selection: &Selection, nothing: Nothing) -> Self {
         Self {
-            rows: Vec::new(),
             nothing: Some(nothing),
+            ..Self::empty(selection)
+        }
+    }
+
+    fn empty(selection: &Selection) -> Self {
+        let column = |(name, title)| Column {
+            name,
+            title,
+            is_shown: selection.shows(name),
+        };
+        Self {
+            columns: COLUMNS.into_iter().map(column).collect(),
+            kept: selection.kept_beside(|name| name == "columns"),
+            rows: Vec::new(),
+            nothing: None,
             newest: None,
             newer: None,
             older: None,
