@@ -71,7 +71,9 @@ impl<'a> Webhooks<'a> {
     /// let ann = Actor::user("user-9").name("ann@example.com");
     /// let siem = Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"]);
     /// log.webhooks().by(&ann).add(siem)?;
-    /// # log.entries().of_type("audit.webhook.added").by_actor("user-9").only();
+    /// # let query = tracing_audit::Query::parse([("event_type", "audit.webhook.added")])?;
+    /// # let page = tracing_audit::AuditReader::open(log.dir())?.page(&query)?;
+    /// # assert_eq!(page.entries[0].actor_id(), "user-9");
     /// # Ok::<(), tracing_audit::Error>(())
     /// ```
     #[must_use]
