@@ -260,6 +260,8 @@ impl Served {
 
     /// The records of this event type so far.
     pub(crate) fn records(&self, event_type: &str) -> Vec<Value> {
+        // A log that was closed has all of them in its files.
+        let _ = self.log.flush();
         records(self.dir.path())
             .into_iter()
             .filter(|record| record["event_type"] == event_type)
