@@ -5,6 +5,8 @@
 
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/receiver.rs"]
 mod receiver;
 #[path = "../support/mod.rs"]
@@ -25,6 +27,7 @@ mod holds_are_managed;
 mod many_connections;
 mod says_who_may_read;
 mod settings_are_changed;
+mod tables_in_other_programs;
 mod the_description_is_true;
 mod tokens_are_managed;
 mod tokens_are_recorded;
