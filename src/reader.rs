@@ -13,7 +13,7 @@
 //! An [`Entry`](crate::Entry) is made of an [`EntryActor`], an [`EntryResource`], an
 //! [`EntryOutcome`] and an [`EntryContext`].
 
-#[cfg(feature = "export")]
+#[cfg(any(feature = "export", test))]
 pub use crate::export::{CsvDetails, CsvOptions, CsvWriter, Export, ExportFormat, ExportProgress};
 pub use crate::{
     entry::{EntryActor, EntryContext, EntryOutcome, EntryResource},

@@ -160,3 +160,16 @@ impl ExportFormat {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "pdf")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_its_feature_pdf_is_an_unknown_format() {
+        let error = "pdf".parse::<ExportFormat>().unwrap_err().to_string();
+        let known = "\"pdf\" must be one of zip, gz, ndjson, json, csv";
+        assert!(error.ends_with(known), "{error}");
+        assert!(ExportFormat::of_file("audit.pdf").is_err());
+    }
+}

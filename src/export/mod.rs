@@ -23,11 +23,11 @@ pub(crate) mod plan;
 mod stored;
 mod zip;
 
-#[cfg(feature = "export")]
+#[cfg(any(feature = "export", test))]
 pub use csv::{CsvDetails, CsvOptions, CsvWriter};
-#[cfg(feature = "export")]
+#[cfg(any(feature = "export", test))]
 pub use format::ExportFormat;
-#[cfg(feature = "export")]
+#[cfg(any(feature = "export", test))]
 pub use packed::{Export, ExportProgress};
 
 #[cfg(test)]

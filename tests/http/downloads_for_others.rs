@@ -14,7 +14,7 @@ use tracing_subscriber::prelude::*;
 use crate::http::{Served, served};
 
 /// Texts that would break a table, or a spreadsheet.
-const HOSTILE: [&str; 8] = [
+pub(crate) const HOSTILE: [&str; 8] = [
     "=cmd|' /C calc'!A0",
     "+1",
     "@SUM(A1:A9)",
@@ -25,7 +25,7 @@ const HOSTILE: [&str; 8] = [
     "'=already",
 ];
 
-fn write_hostile(served: &Served) {
+pub(crate) fn write_hostile(served: &Served) {
     let subscriber = tracing_subscriber::registry().with(served.log.layer());
     tracing::subscriber::with_default(subscriber, || {
         for (number, text) in HOSTILE.iter().enumerate() {
@@ -45,7 +45,7 @@ fn write_hostile(served: &Served) {
 }
 
 /// What Python's csv module makes of it.
-fn rows(csv: &[u8]) -> Vec<Value> {
+pub(crate) fn rows(csv: &[u8]) -> Vec<Value> {
     let script = "import csv, io, json, sys\n\
         text = io.TextIOWrapper(sys.stdin.buffer, encoding='utf-8', newline='')\n\
         json.dump(list(csv.DictReader(text, strict=True)), sys.stdout)";

@@ -5,6 +5,8 @@
 
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/receiver.rs"]
 mod receiver;
 #[path = "../support/mod.rs"]
@@ -31,6 +33,7 @@ mod page_of_the_api;
 mod says_who_may_read;
 mod settings_are_changed;
 mod slow_clients_cost_little;
+mod tables_in_other_programs;
 mod tenants_learn_nothing;
 mod the_description_is_true;
 mod the_page_of_the_api_is_true;

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +23,7 @@ use tracing_subscriber::prelude::*;
 #[test]
 fn receivers_can_read_and_verify_every_format() {
     // Before anything is signed: a signature is good for five minutes, which this may take.
-    let target = with_packages();
+    let target = crate::packages::with_packages();
     let dir = tempfile::tempdir().unwrap();
     let entries = entries(&dir.path().join("log"));
     let requests = dir.path().join("requests");
@@ -87,23 +87,6 @@ fn options(name: FormatName) -> FormatOptions {
         },
         _ => FormatOptions::default(),
     }
-}
-
-/// Cargo's target directory, wherever it is, with the packages that verify what is sent.
-pub(crate) fn with_packages() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .unwrap()
-        .to_owned();
-    let installed = Command::new("scripts/test-packages")
-        .arg(&target)
-        .status()
-        .unwrap();
-    assert!(
-        installed.success(),
-        "scripts/test-packages needs Python with venv, and PyPI the first time"
-    );
-    target
 }
 
 /// How many of each format the program verified.

@@ -125,7 +125,7 @@ struct Receiver {
 
 impl Receiver {
     fn new(dir: &Path) -> Self {
-        let target = crate::formats::with_packages();
+        let target = crate::packages::with_packages();
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_reuseport(true).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

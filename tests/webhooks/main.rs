@@ -5,6 +5,8 @@
 
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/packages.rs"]
+mod packages;
 #[path = "../support/receiver.rs"]
 mod receiver;
 #[path = "../support/mod.rs"]

@@ -3,7 +3,7 @@
 use super::{
     counts::Counts,
     font::{Fonts, Weight},
-    pages::{LEFT, RIGHT},
+    pages::{BOTTOM, LEFT, RIGHT},
     painter::{BLACK, BLUE, GRAY, LIGHT, Painter, Style},
     table::time,
     text::{self, grouped},
@@ -59,6 +59,7 @@ impl Cover {
                 y = draw_fact(&fact, fonts, painter, y);
             }
         }
+        debug_assert!(y > BOTTOM, "the facts end at {y}, below the page");
     }
 
     fn about(&self, wanted: &Filtered) -> Vec<Fact> {

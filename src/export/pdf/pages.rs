@@ -21,7 +21,7 @@ pub(super) const RIGHT: f32 = 805.89;
 const HEAD: f32 = 561.0;
 const HEADINGS: f32 = 540.0;
 const TOP: f32 = 535.0;
-const BOTTOM: f32 = 42.0;
+pub(super) const BOTTOM: f32 = 42.0;
 const FOOT: f32 = 26.0;
 
 const TITLE: Style = Style::new(Weight::Bold, 8.0, BLUE);

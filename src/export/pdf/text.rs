@@ -156,3 +156,60 @@ pub(super) fn grouped(number: u64) -> String {
     }
     grouped
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::export::pdf::font::{Fonts, Weight};
+
+    proptest! {
+        #[test]
+        fn lines_are_a_text_and_fit(
+            text in "[ -~\\n\u{400}-\u{44f}\u{4e00}-\u{4e2f}]{0,120}",
+            room in 2_000_u32..40_000,
+            most in 1_usize..8,
+        ) {
+            let fonts = Fonts::new();
+            let font = fonts.of(Weight::Regular);
+            let wrapped = wrap(&text, font, room, most);
+            let shown = wrapped.lines.concat();
+            let all = text.chars().count();
+            prop_assert!(text.starts_with(&shown));
+            prop_assert_eq!(shown.chars().count() + wrapped.rest, all);
+            prop_assert!(wrapped.count() <= most);
+            for line in &wrapped.lines {
+                let seen = line.trim_end_matches(is_space);
+                // A single character that is wider than the line has a line of its own.
+                let is_one = seen.chars().count() == 1;
+                prop_assert!(is_one || width(font, seen) <= room, "{:?}", line);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_ends_at_a_space_or_a_sign_where_it_can() {
+        let fonts = Fonts::new();
+        let font = fonts.of(Weight::Regular);
+        let room = width(font, "Benutzer Zoë Mül");
+        let lines = |text| wrap(text, font, room, 5).lines;
+        assert_eq!(lines("Benutzer Zoë Müller"), ["Benutzer Zoë ", "Müller"]);
+        assert_eq!(lines(""), [""; 0]);
+        assert_eq!(lines("ann.ames@example.com"), ["ann.ames@", "example.com"]);
+        let room = width(font, "Benutzername");
+        let lines = wrap("Benutzernamenlängen", font, room, 5).lines;
+        assert_eq!(lines, ["Benutzername", "nlängen"]);
+    }
+
+    #[test]
+    fn what_is_cut_is_counted() {
+        let fonts = Fonts::new();
+        let font = fonts.of(Weight::Regular);
+        let text = "word ".repeat(1_000);
+        let cut = wrap(&text, font, width(font, "word word "), 3);
+        assert_eq!(cut.lines, ["word word "; 2]);
+        assert_eq!(cut.note(), "… 4,980 more");
+        assert_eq!(cut.count(), 3);
+    }
+}

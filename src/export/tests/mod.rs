@@ -6,6 +6,8 @@ mod filtered;
 mod four_gigabytes;
 mod layout;
 mod log;
+#[cfg(feature = "pdf")]
+mod pdf;
 mod plan;
 mod speed;
 mod tools;
