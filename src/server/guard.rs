@@ -12,6 +12,8 @@ use axum::{
 use tokio::time;
 use uuid::Uuid;
 
+#[cfg(feature = "console")]
+use super::console;
 use super::{
     admin,
     params::MAX_QUERY,
@@ -37,9 +39,17 @@ pub(super) async fn guard(
         HeaderValue::try_from(random).expect("hexadecimal digits may stand in a header")
     });
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    #[cfg(feature = "console")]
+    let page = console::head_of_page(&request);
+    #[cfg(not(feature = "console"))]
+    let page = None::<()>;
     let mut response = match admit(&app, request, next).await {
         Ok(response) => response,
-        Err(problem) => problem.into_response(),
+        Err(problem) => match page {
+            #[cfg(feature = "console")]
+            Some(head) => console::refused(&app, &head, &problem),
+            _ => problem.into_response(),
+        },
     };
     if let Some(count) = app
         .counts
@@ -136,7 +146,7 @@ fn takes_body(request: &Request) -> bool {
         return true;
     }
     #[cfg(feature = "console")]
-    if super::console::takes_body(method, path) {
+    if console::takes_body(method, path) {
         return true;
     }
     admin::takes_body(method, path)

@@ -349,6 +349,26 @@ async fn a_download_is_offered_to_those_who_may_have_it() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_refused_is_a_page_too() {
+    let served = served(0, RouterOptions::new().hosts(["audit.example.com"]));
+    let long = format!("/audit?q={}", "x".repeat(30_000));
+    for (path, host, status) in [
+        ("/audit", "elsewhere.example", 421),
+        ("/audit/sign-in", "elsewhere.example", 421),
+        (&*long, "audit.example.com", 414),
+    ] {
+        let request = Request::get(path).header(header::HOST, host);
+        let answer = served.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status);
+        check_headers(&answer.headers);
+        assert!(answer.text().contains("<h1>"), "{}", answer.text());
+    }
+    let request = Request::get("/audit/entries").header(header::HOST, "elsewhere.example");
+    let answer = served.send(request.body(Body::empty()).unwrap()).await;
+    answer.problem(421);
+}
+
+#[tokio::test]
 async fn styles_and_scripts_are_stored_by_browsers() {
     let served = served(0, RouterOptions::new());
     let request = Request::get("/audit/sign-in").body(Body::empty()).unwrap();

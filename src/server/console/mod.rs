@@ -40,11 +40,13 @@ mod visit;
 
 use axum::{
     Router,
-    http::Method,
+    extract::Request,
+    http::{Method, request::Parts},
+    response::Response,
     routing::{get, post},
 };
 
-use super::state::State;
+use super::{problem::Problem, state::State};
 
 /// The routes of the console.
 pub(super) fn routes() -> Router<State> {
@@ -54,6 +56,25 @@ pub(super) fn routes() -> Router<State> {
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
+}
+
+/// The head of a request for a page. Whatever refuses the request answers with a page then.
+pub(super) fn head_of_page(request: &Request) -> Option<Parts> {
+    let path = request.uri().path();
+    let is_page = matches!(path, "/" | "/sign-in") || path.starts_with("/entry/");
+    if !is_page || request.method() != Method::GET {
+        return None;
+    }
+    let (mut head, ()) = axum::http::Request::new(()).into_parts();
+    head.uri = request.uri().clone();
+    head.headers = request.headers().clone();
+    head.extensions = request.extensions().clone();
+    Some(head)
+}
+
+/// The answer to a request for a page that was refused before the page was asked for.
+pub(super) fn refused(app: &State, head: &Parts, problem: &Problem) -> Response {
+    visit::problem_page(frame::Frame::new(app, head, None), problem)
 }
 
 /// Whether the request is a form, whose body is read.
