@@ -135,6 +135,15 @@ async function useEverywhere(page, hasScripts) {
   assert.ok(tooWide <= 0, `${tooWide} pixels too wide`);
   if (hasScripts) await check(page, "an entry");
 
+  // On a telephone.
+  await page.setViewportSize({ width: 390, height: 800 });
+  for (const place of [page.url(), `${base}?event_type=profile.changed`, base]) {
+    await page.goto(place);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(over <= 0, `${place}: ${over} pixels too wide`);
+    if (hasScripts) await check(page, `${place} on a telephone`);
+  }
+
   await page.click("text=Sign out");
   assert.equal(await page.title(), "Sign in · Audit log");
   await page.goto(base);
