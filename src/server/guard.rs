@@ -12,6 +12,8 @@ use axum::{
 use tokio::time;
 use uuid::Uuid;
 
+#[cfg(feature = "console")]
+use super::console;
 use super::{
     admin,
     allowance::Allowance,
@@ -40,9 +42,17 @@ pub(super) async fn guard(
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let allowance = Allowance::default();
     request.extensions_mut().insert(allowance.clone());
+    #[cfg(feature = "console")]
+    let page = console::head_of_page(&request);
+    #[cfg(not(feature = "console"))]
+    let page = None::<()>;
     let mut response = match admit(&app, request, next).await {
         Ok(response) => response,
-        Err(problem) => problem.into_response(),
+        Err(problem) => match page {
+            #[cfg(feature = "console")]
+            Some(head) => console::refused(&app, &head, &problem),
+            _ => problem.into_response(),
+        },
     };
     if let Some(count) = app
         .counts
@@ -140,7 +150,7 @@ fn takes_body(request: &Request) -> bool {
         return true;
     }
     #[cfg(feature = "console")]
-    if super::console::takes_body(method, path) {
+    if console::takes_body(method, path) {
         return true;
     }
     admin::takes_body(method, path)

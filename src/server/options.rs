@@ -95,8 +95,8 @@ impl RouterOptions {
         self
     }
 
-    /// The proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed: addresses and
-    /// networks, such as `10.0.0.0/8`. The client's address is then the last one that isn't a
+    /// The proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed, and for sessions of
+    /// the console `X-Forwarded-Proto`: addresses and networks, such as `10.0.0.0/8`. The client's address is then the last one that isn't a
     /// proxy's; entries have that address, and refusals are counted for it. Default: none, and the
     /// client's address is that of the connection. A text that is neither an address nor a network
     /// is an error of the router.
@@ -109,8 +109,8 @@ impl RouterOptions {
         self
     }
 
-    /// Reads the header `Forwarded` (RFC 7239) of trusted proxies instead of `X-Forwarded-For` and
-    /// `X-Forwarded-Host`. Default: no.
+    /// Reads the header `Forwarded` (RFC 7239) of trusted proxies instead of the `X-Forwarded-…`
+    /// headers. Default: no.
     pub fn forwarded_header(mut self, standard: bool) -> Self {
         self.forwarded_header = standard;
         self

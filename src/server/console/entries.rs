@@ -50,38 +50,41 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let asker = visit.admit(Scope::Read)?;
     let given = visit.parameters()?;
     let now = Timestamp::now();
-    let (selection, found) = match Selection::parse(given.clone()) {
+    let (selection, made) = match Selection::parse(given.clone()) {
         Err(error) => (Selection::default(), Err(error.into())),
-        Ok(selection) => match &selection.search {
-            Some(line) => match searched(&selection, line, &asker, now) {
-                Ok(found) => return Ok(redirect(visit, &found)),
-                Err(problem) => (selection, Err(problem)),
-            },
-            None => {
-                let found = answer(visit, &selection, &asker, now).await;
-                (selection, found)
-            }
-        },
+        Ok(selection) => {
+            let made = match &selection.search {
+                Some(line) => searched(visit, &asker, &selection, line, now),
+                None => found(visit, &asker, &selection, &given, now).await,
+            };
+            (selection, made)
+        }
     };
-    let mut page = EntriesPage {
-        frame: visit.frame(Some(&asker.access)),
-        search: SearchBar::new(&selection),
-        range: RangeMenu::new(&selection, now),
-        results: None,
-    };
-    match found {
+    match made {
         // Shown beside the line that it is about, with what was written there.
         Err(problem) if problem.status() == StatusCode::BAD_REQUEST => {
+            let mut page = EntriesPage::new(visit, &asker, &selection, now);
             page.search.problem = Some(words(&problem));
             Ok(html(problem.status(), &page))
         }
-        Err(problem) => Err(problem),
-        Ok(answer) => {
-            record(visit, &asker, &given, &answer)?;
-            page.results = Some(Results::new(&selection, &answer, now));
-            Ok(html(StatusCode::OK, &page))
-        }
+        made => made,
     }
+}
+
+/// The page with what was found, which is recorded.
+async fn found(
+    visit: &Visit,
+    asker: &Asker,
+    selection: &Selection,
+    given: &[(String, String)],
+    now: Timestamp,
+) -> Result<Response, Problem> {
+    let question = Question::new(selection, asker, now)?;
+    let answer = question.answer(visit).await?;
+    record(visit, asker, given, &answer)?;
+    let mut page = EntriesPage::new(visit, asker, selection, now);
+    page.results = Some(Results::new(selection, &answer, now));
+    Ok(html(StatusCode::OK, &page))
 }
 
 #[derive(Template)]
@@ -91,6 +94,17 @@ struct EntriesPage {
     search: SearchBar,
     range: RangeMenu,
     results: Option<Results>,
+}
+
+impl EntriesPage {
+    fn new(visit: &Visit, asker: &Asker, selection: &Selection, now: Timestamp) -> Self {
+        Self {
+            frame: visit.frame(Some(&asker.access)),
+            search: SearchBar::new(selection),
+            range: RangeMenu::new(selection, now),
+            results: None,
+        }
+    }
 }
 
 /// What is wrong, in the words of the API.
@@ -110,29 +124,18 @@ pub(super) fn question(
     Ok(Question::new(selection, asker, now)?.page)
 }
 
-/// What a line asks for, if the API takes that.
+/// Leads to the page that a line asks for, if the API takes that.
 fn searched(
+    visit: &Visit,
+    asker: &Asker,
     selection: &Selection,
     line: &str,
-    asker: &Asker,
     now: Timestamp,
-) -> Result<Selection, Problem> {
+) -> Result<Response, Problem> {
     let searched = selection.searched(line)?;
     Question::new(&searched, asker, now)?;
-    Ok(searched)
-}
-
-fn redirect(visit: &Visit, to: &Selection) -> Response {
-    Redirect::to(&below(&visit.mount(), &to.query())).into_response()
-}
-
-async fn answer(
-    visit: &Visit,
-    selection: &Selection,
-    asker: &Asker,
-    now: Timestamp,
-) -> Result<Answer, Problem> {
-    Question::new(selection, asker, now)?.answer(visit).await
+    let to = below(&visit.mount(), &searched.query());
+    Ok(Redirect::to(&to).into_response())
 }
 
 fn record(

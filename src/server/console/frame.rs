@@ -82,7 +82,7 @@ impl Frame {
         }
     }
 
-    /// Whether the visitor may have what needs this scope.
+    /// Whether the visitor may download entries.
     pub(super) fn may_export(&self) -> bool {
         let visitor = self.visitor.as_ref();
         visitor.is_some_and(|visitor| visitor.scope >= Scope::Export)

@@ -3,7 +3,7 @@
 //! In comes a request of a browser; out goes a page, made whole on the server. Always true:
 //!
 //! - A page shows what the API gives for the same access, and is recorded as such a read.
-//! - All works without scripts; these only make it quicker to use.
+//! - Reading works without scripts; these add the live tail, and make it quicker to use.
 //! - A text from an entry is shown as text, whatever it contains: templates escape it, and the
 //!   content security policy lets no page run or load anything but the console's own files.
 //! - The URL is the whole state of a page, with the parameters of the API and a few of its own.
@@ -12,7 +12,7 @@
 //! ```text
 //! session    who has signed in; code: one-time codes; origin: whether a page of ours asks
 //! sign_in    signing in and out
-//! visit      one request for a page, from its head to its answer
+//! visit      one request for a page, from its head to its answer; form: the fields that one sends
 //! frame      the parts that all pages have: header, navigation, theme
 //! assets     styles and scripts
 //! selection  what the URL asks for; search: the same as a line that people write
@@ -23,12 +23,14 @@
 //!
 //! A new page has a template in `pages/`, a handler that takes a [`visit::Visit`], a row in
 //! `frame::PAGES` if the navigation names it, and its rule in
-//! `tests/http/every_route_has_its_rule.rs`.
+//! `tests/http/every_route_has_its_rule.rs`. A form's path is named in [`takes_body`] too; that the form
+//! comes from a page of ours is checked where a request of a session is admitted.
 
 mod assets;
 pub(super) mod code;
 mod entries;
 mod entry;
+mod form;
 mod frame;
 pub(super) mod origin;
 mod search;
@@ -40,11 +42,13 @@ mod visit;
 
 use axum::{
     Router,
-    http::Method,
+    extract::Request,
+    http::{Method, request::Parts},
+    response::Response,
     routing::{get, post},
 };
 
-use super::state::State;
+use super::{problem::Problem, state::State};
 
 /// The routes of the console.
 pub(super) fn routes() -> Router<State> {
@@ -54,6 +58,25 @@ pub(super) fn routes() -> Router<State> {
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
+}
+
+/// The head of a request for a page. Whatever refuses the request answers with a page then.
+pub(super) fn head_of_page(request: &Request) -> Option<Parts> {
+    let path = request.uri().path();
+    let is_page = matches!(path, "/" | "/sign-in") || path.starts_with("/entry/");
+    if !is_page || request.method() != Method::GET {
+        return None;
+    }
+    let (mut head, ()) = axum::http::Request::new(()).into_parts();
+    head.uri = request.uri().clone();
+    head.headers = request.headers().clone();
+    head.extensions = request.extensions().clone();
+    Some(head)
+}
+
+/// The answer to a request for a page that was refused before the page was asked for.
+pub(super) fn refused(app: &State, head: &Parts, problem: &Problem) -> Response {
+    visit::problem_page(frame::Frame::new(app, head, None), problem)
 }
 
 /// Whether the request is a form, whose body is read.

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use askama::Template;
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State as Shared},
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 
 use super::{
-    code,
+    code, form,
     frame::Frame,
     session::{COOKIE, LIFE, SessionCookie, any_session_cookie},
     visit::{Visit, below, html, mount, with_headers_of},
@@ -21,15 +21,12 @@ use crate::{
     server::{
         access::{Access, Denied},
         guard,
-        params::{self, take},
+        params::take,
         problem::Problem,
         state::{State, name_caller, path, shorten},
         token::TokenKey,
     },
 };
-
-/// How long the body of a form may be.
-const MOST: usize = 16 * 1024;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -103,7 +100,7 @@ pub(super) async fn sign_in(Shared(app): Shared<State>, request: Request) -> Res
 async fn begin(app: &State, head: &Parts, body: Body) -> Result<Response, Problem> {
     let mut caller = app.caller(head);
     app.check_same_origin(&caller, head)?;
-    let mut form = form(head, body).await?;
+    let mut form = form::fields(head, body).await?;
     let next = take(&mut form, "next")?.filter(|next| is_below_mount(next));
     let by_code = take(&mut form, "code")?;
     let token = match (&by_code, take(&mut form, "token")?) {
@@ -209,29 +206,6 @@ fn refused(app: &State, head: &Parts, problem: Problem) -> Response {
         by_token: app.options.authorizer.is_none(),
     };
     with_headers_of(&problem, html(problem.status(), &page))
-}
-
-/// The fields of a form.
-async fn form(head: &Parts, body: Body) -> Result<Vec<(String, String)>, Problem> {
-    let given = head.headers.get(header::CONTENT_TYPE);
-    let given = given.and_then(|value| value.to_str().ok());
-    let essence = given.unwrap_or_default().split(';').next();
-    let essence = essence.unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Unsupported type",
-            "send a form, as application/x-www-form-urlencoded",
-        ));
-    }
-    let too_large = |_| {
-        let detail = format!("the form is longer than {MOST} bytes; shorten it");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", detail)
-    };
-    let bytes = to_bytes(body, MOST).await.map_err(too_large)?;
-    let text = str::from_utf8(&bytes)
-        .map_err(|_| Problem::parameter("form", "it is not percent-encoded UTF-8"))?;
-    Ok(params::parse(Some(text))?)
 }
 
 /// The cookie for everything below the mount.

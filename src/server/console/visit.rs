@@ -106,13 +106,18 @@ impl Visit {
             return sign_in::needed(self, problem);
         }
         let access = self.access();
-        let page = ProblemPage {
-            frame: self.frame(access.as_ref()),
-            title: problem.title(),
-            detail: problem.detail(),
-        };
-        with_headers_of(&problem, html(problem.status(), &page))
+        problem_page(self.frame(access.as_ref()), &problem)
     }
+}
+
+/// The page that says what is wrong.
+pub(super) fn problem_page(frame: Frame, problem: &Problem) -> Response {
+    let page = ProblemPage {
+        frame,
+        title: problem.title(),
+        detail: problem.detail(),
+    };
+    with_headers_of(problem, html(problem.status(), &page))
 }
 
 /// Whether a visitor follows a link of another site, from a chat or a ticket. With such a request a
@@ -164,7 +169,6 @@ pub(super) fn below(mount: &str, path: &str) -> String {
     }
 }
 
-/// The page that says what is wrong.
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage<'a> {

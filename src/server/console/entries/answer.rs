@@ -81,15 +81,11 @@ impl Question {
         asker: &Asker,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        let mut params = asker.narrow(&selection.parameters(now))?;
-        let include_access = match take(&mut params, "include")?.as_deref() {
-            None => false,
-            Some("access") => true,
-            Some(_) => return Err(Problem::parameter("include", "it must be access")),
-        };
-        let filter = Filter::parse_beside(&["include"], params_of(&params, |_| true))?;
-        let is_time = |name: &str| matches!(name, "start_date" | "end_date");
-        let any_time = Filter::parse(params_of(&params, |name| !is_time(name)))?;
+        let Filters {
+            filter,
+            any_time,
+            include_access,
+        } = Filters::new(selection, asker, now)?;
         let (order, start) = match &selection.start {
             Start::Newest => (Order::Desc, PageStart::First),
             Start::Older(cursor) => (Order::Desc, PageStart::Cursor(cursor.clone())),
@@ -153,6 +149,30 @@ impl Question {
             stats: stats?,
             outside,
             subject: subject?,
+        })
+    }
+}
+
+/// The filter of a selection, with its times and without them.
+struct Filters {
+    filter: Filter,
+    any_time: Filter,
+    include_access: bool,
+}
+
+impl Filters {
+    fn new(selection: &Selection, asker: &Asker, now: Timestamp) -> Result<Self, Problem> {
+        let mut params = asker.narrow(&selection.parameters(now))?;
+        let include_access = match take(&mut params, "include")?.as_deref() {
+            None => false,
+            Some("access") => true,
+            Some(_) => return Err(Problem::parameter("include", "it must be access")),
+        };
+        let is_time = |name: &str| matches!(name, "start_date" | "end_date");
+        Ok(Self {
+            filter: Filter::parse_beside(&["include"], params_of(&params, |_| true))?,
+            any_time: Filter::parse(params_of(&params, |name| !is_time(name)))?,
+            include_access,
         })
     }
 }
