@@ -124,3 +124,23 @@ pub(super) fn packed(bytes: &[u8]) -> io::Result<Vec<u8>> {
     packed.write_all(bytes)?;
     packed.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_that_is_too_long_says_what_to_do() {
+        let document = || Document::begin(Vec::new()).unwrap();
+        let mut of_many_objects = document();
+        of_many_objects.offsets = vec![0; limits::OBJECTS];
+        let mut of_many_bytes = document();
+        of_many_bytes.written = limits::OFFSET + 1;
+        for mut document in [of_many_objects, of_many_bytes] {
+            let added = document.add(|object, id| drop(object.indirect(id).dict()));
+            let error = added.unwrap_err().to_string();
+            assert!(error.contains("give a shorter range of time"), "{error}");
+            assert_eq!(document.out, HEADER, "nothing more is written");
+        }
+    }
+}

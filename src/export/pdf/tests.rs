@@ -7,12 +7,15 @@ use std::{
     process::{Command, Output},
 };
 
+use pdf_writer::{Chunk, Rect};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
+    document::Document,
     font::{Font, Fonts, Weight},
     metadata,
+    page_tree::PageTree,
     pages::{Margins, Pages},
     table::Row,
     text::{self, Shown},
@@ -274,6 +277,38 @@ fn many_pages_are_numbered_and_repeat_the_head() {
     }
     let ids = text.matches("0193f2a4-7c1e-7d31-9f65-").count();
     assert_eq!(ids, 3_000);
+}
+
+#[test]
+fn a_tree_of_pages_grows_by_levels() {
+    for number in [1, 64, 65, 4_096, 4_097, 5_000] {
+        let mut written = Vec::new();
+        let mut document = Document::begin(&mut written).unwrap();
+        let mut tree = PageTree::new(&mut document).unwrap();
+        for width in (100..).take(number) {
+            let page = document.reserve().unwrap();
+            let above = tree.add(&mut document, page).unwrap();
+            let size = Rect::new(0.0, 0.0, width as f32, 100.0);
+            let fill = |object: &mut Chunk| {
+                let mut page = object.page(page);
+                page.parent(above).media_box(size).resources();
+            };
+            document.write(page, fill).unwrap();
+        }
+        let top = tree.finish(&mut document).unwrap();
+        let end = metadata::write(&mut document, top, TITLE, Timestamp::now()).unwrap();
+        document.finish(&end).unwrap();
+        assert_is_sound(&written);
+        let count = with_file(&written, |path| run("qpdf", &["--show-npages", path]));
+        assert_eq!(count.stdout, format!("{number}\n").into_bytes());
+        // The width of a page says which one it is.
+        let last = number.to_string();
+        let args = |path: &str| run("pdfinfo", &["-f", &last, "-l", &last, path]);
+        let last_page = String::from_utf8(with_file(&written, args).stdout).unwrap();
+        let last_page: Vec<_> = last_page.split_whitespace().collect();
+        let size = format!("size: {} x 100 pts", 99 + number);
+        assert!(last_page.join(" ").contains(&size), "{last_page:?}");
+    }
 }
 
 #[test]
