@@ -24,7 +24,7 @@ use crate::{
 const MAX_OFFSET: usize = 10_000;
 
 /// The most bytes that the entries of a page have: a page is in memory until it was sent.
-pub(super) const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// `GET /entries`
 pub(super) async fn page(

@@ -15,7 +15,6 @@ use crate::{
             selection::{Selection, Start},
             visit::Visit,
         },
-        entries::MAX_BYTES,
         params::take,
         problem::Problem,
         state::Asker,
@@ -24,6 +23,8 @@ use crate::{
 
 /// How many entries a page shows.
 const ROWS: usize = 50;
+/// The most bytes that the entries of a page have. A page with huge entries has fewer rows.
+const MOST_BYTES: usize = 1 << 20;
 /// How many values of a field are shown with their counts.
 const VALUES: usize = 8;
 /// How many bars the histogram may have.
@@ -107,7 +108,7 @@ impl Question {
                 filter,
                 order,
                 limit: ROWS,
-                max_bytes: MAX_BYTES,
+                max_bytes: MOST_BYTES,
                 start,
                 include_access,
             },
