@@ -66,6 +66,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/webhooks/{name}/dead-letters", ADMIN),
     ("GET", "/", Holder(Scope::Read)),
     ("GET", "/entry/{id}", Holder(Scope::Read)),
+    ("GET", "/catalogue", Holder(Scope::Read)),
     ("GET", "/sign-in", Anyone),
     ("POST", "/sign-in", OwnPage),
     ("POST", "/sign-out", OwnPage),

@@ -13,12 +13,20 @@ use crate::server::{
 };
 
 /// The pages that the navigation names: the path below the mount, the name, and who sees it.
-const PAGES: &[Page] = &[Page {
-    path: "",
-    name: "Entries",
-    scope: Scope::Read,
-    of_all_tenants: false,
-}];
+const PAGES: &[Page] = &[
+    Page {
+        path: "",
+        name: "Entries",
+        scope: Scope::Read,
+        of_all_tenants: false,
+    },
+    Page {
+        path: "catalogue",
+        name: "Catalogue",
+        scope: Scope::Read,
+        of_all_tenants: false,
+    },
+];
 
 /// A page of the navigation.
 #[derive(Debug)]

@@ -18,6 +18,7 @@
 //! selection  what the URL asks for; search: the same as a line that people write
 //! entries    the page of entries: facets, histogram, table
 //! entry      the page of one entry
+//! catalogue  the page of the event types
 //! text       texts, times and numbers as pages show them
 //! ```
 //!
@@ -26,6 +27,7 @@
 //! `tests/http/every_route_has_its_rule.rs`.
 
 mod assets;
+mod catalogue;
 pub(super) mod code;
 mod entries;
 mod entry;
@@ -51,6 +53,7 @@ pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/", get(entries::page))
         .route("/entry/{id}", get(entry::page))
+        .route("/catalogue", get(catalogue::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
