@@ -65,7 +65,7 @@ impl AdminRequest {
         Ok(asker)
     }
 
-    fn refuse_parameters(&self) -> Result<(), Problem> {
+    pub(super) fn refuse_parameters(&self) -> Result<(), Problem> {
         match params::parse(self.head.uri.query())?.first() {
             Some((name, _)) => Err(Problem::parameter(
                 name,

@@ -24,6 +24,17 @@ async fn page(served: &Served, path: &str, cookie: &str, status: u16) -> String 
     answer.text().to_owned()
 }
 
+/// The names of the pages in the navigation.
+fn navigation(page: &str) -> Vec<String> {
+    let nav = page.split("<nav aria-label=\"Pages\">").nth(1).unwrap();
+    let nav = nav.split("</nav>").next().unwrap();
+    let names = nav.split("</a>").filter_map(|link| link.rsplit_once('>'));
+    names
+        .map(|(_, name)| name.to_owned())
+        .filter(|name| !name.trim().is_empty())
+        .collect()
+}
+
 #[tokio::test]
 async fn the_catalogue_has_each_event_type_with_its_fields_and_its_place() {
     let served = served(3, RouterOptions::new());
@@ -75,4 +86,44 @@ async fn a_tenants_token_counts_entries_of_its_tenant_only() {
     )
     .await;
     assert!(all.contains("data-label=\"Entries\">1</td>"), "{all}");
+}
+
+#[tokio::test]
+async fn the_health_says_how_the_log_and_its_process_are_doing() {
+    let served = served(3, RouterOptions::new());
+    let cookie = signed_in(&served, &key(&served, Scope::Read, None)).await;
+    let healthy = page(&served, "/audit/health", &cookie, 200).await;
+    for text in [
+        "knows of no problem",
+        "Complete until",
+        "<dt>Sealed files</dt><dd>1</dd>",
+        "<dt>Delivers webhooks</dt><dd><bdi>no process, now</bdi></dd>",
+        "of 16.0 MiB",
+        served.log.stream().as_str(),
+        ">lives<",
+    ] {
+        assert!(healthy.contains(text), "{text}");
+    }
+    page(&served, "/audit/health?x=1", &cookie, 400).await;
+    served.log.close().unwrap();
+    let closed = page(&served, "/audit/health", &cookie, 200).await;
+    assert!(closed.contains("the log is closed"), "{closed}");
+    assert!(closed.contains("Close the log after the last event."));
+}
+
+#[tokio::test]
+async fn the_navigation_offers_what_the_token_opens() {
+    let served = served(1, RouterOptions::new());
+    for (scope, tenant, pages) in [
+        (Scope::Read, Some("acme"), &["Entries", "Catalogue"][..]),
+        (Scope::Admin, Some("acme"), &["Entries", "Catalogue"]),
+        (Scope::Export, None, &["Entries", "Catalogue", "Health"]),
+        (Scope::Admin, None, &["Entries", "Catalogue", "Health"]),
+    ] {
+        let cookie = signed_in(&served, &key(&served, scope, tenant)).await;
+        let home = page(&served, "/audit", &cookie, 200).await;
+        assert_eq!(navigation(&home), pages, "{scope} {tenant:?}");
+        let status = if tenant.is_none() { 200 } else { 403 };
+        page(&served, "/audit/health", &cookie, status).await;
+    }
 }

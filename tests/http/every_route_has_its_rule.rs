@@ -67,6 +67,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/", Holder(Scope::Read)),
     ("GET", "/entry/{id}", Holder(Scope::Read)),
     ("GET", "/catalogue", Holder(Scope::Read)),
+    ("GET", "/health", OfAllTenants(Scope::Read)),
     ("GET", "/sign-in", Anyone),
     ("POST", "/sign-in", OwnPage),
     ("POST", "/sign-out", OwnPage),

@@ -26,6 +26,12 @@ const PAGES: &[Page] = &[
         scope: Scope::Read,
         of_all_tenants: false,
     },
+    Page {
+        path: "health",
+        name: "Health",
+        scope: Scope::Read,
+        of_all_tenants: true,
+    },
 ];
 
 /// A page of the navigation.

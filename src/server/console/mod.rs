@@ -19,6 +19,7 @@
 //! entries    the page of entries: facets, histogram, table
 //! entry      the page of one entry
 //! catalogue  the page of the event types
+//! health     the page of the health
 //! text       texts, times and numbers as pages show them
 //! ```
 //!
@@ -32,6 +33,7 @@ pub(super) mod code;
 mod entries;
 mod entry;
 mod frame;
+mod health;
 pub(super) mod origin;
 mod search;
 mod selection;
@@ -54,6 +56,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/", get(entries::page))
         .route("/entry/{id}", get(entry::page))
         .route("/catalogue", get(catalogue::page))
+        .route("/health", get(health::page))
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
