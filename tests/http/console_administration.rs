@@ -5,7 +5,7 @@ use axum::http::Method;
 use tracing_audit::http::{RouterOptions, Scope};
 
 use crate::{
-    console_sessions::{by_cookie, key, signed_in},
+    console_sessions::{by_cookie, form, key, signed_in},
     http::{Answer, Served, served},
 };
 
@@ -118,12 +118,239 @@ async fn the_navigation_offers_what_the_token_opens() {
         (Scope::Read, Some("acme"), &["Entries", "Catalogue"][..]),
         (Scope::Admin, Some("acme"), &["Entries", "Catalogue"]),
         (Scope::Export, None, &["Entries", "Catalogue", "Health"]),
-        (Scope::Admin, None, &["Entries", "Catalogue", "Health"]),
+        (
+            Scope::Admin,
+            None,
+            &["Entries", "Catalogue", "Health", "Tokens", "Settings"],
+        ),
     ] {
         let cookie = signed_in(&served, &key(&served, scope, tenant)).await;
         let home = page(&served, "/audit", &cookie, 200).await;
         assert_eq!(navigation(&home), pages, "{scope} {tenant:?}");
         let status = if tenant.is_none() { 200 } else { 403 };
         page(&served, "/audit/health", &cookie, status).await;
+    }
+}
+
+/// A form that a page sends, and the answer to which leads back to a page.
+async fn sent(served: &Served, path: &str, body: &str, cookie: &str, back: &str) {
+    let answer = form(served, path, body, Some(cookie)).await;
+    assert_eq!(answer.status, 303, "{path}: {}", answer.text());
+    assert_eq!(answer.header(axum::http::header::LOCATION), back);
+}
+
+/// A form that is refused with this status, and the page that says why.
+async fn refused(served: &Served, path: &str, body: &str, cookie: &str, status: u16) -> String {
+    let answer = form(served, path, body, Some(cookie)).await;
+    assert_eq!(answer.status, status, "{path}: {}", answer.text());
+    answer.text().to_owned()
+}
+
+const HOSTILE: &str = "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%E2%80%AE";
+
+fn check_is_text(page: &str) {
+    for forbidden in ["<script>", "\u{202e}", "\">&"] {
+        assert!(!page.contains(forbidden), "{forbidden:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_created_shown_once_and_revoked_by_forms() {
+    let served = served(1, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let body = "name=siem&scope=export&tenant_id=acme&expires=2099-12-31";
+    let made = form(&served, "/audit/admin/tokens", body, Some(&cookie)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let secret = made
+        .text()
+        .split("aria-label=\"The token\">")
+        .nth(1)
+        .unwrap();
+    let secret = secret.split('<').next().unwrap().to_owned();
+    let access = served.log.tokens().verify(&secret).unwrap().unwrap();
+    assert_eq!((&*access.name, access.scope), ("siem", Scope::Export));
+    assert_eq!(access.tenant.as_deref(), Some("acme"));
+
+    let list = page(&served, "/audit/admin/tokens", &cookie, 200).await;
+    assert!(list.contains("siem") && list.contains("Dec 31, 2099"));
+    assert!(!list.contains(&secret[12..]));
+    assert!(list.contains("You are here by it"));
+    let revoke = format!("/audit/admin/tokens/{}/revoke", access.id);
+    assert!(list.contains(&format!("action=\"{revoke}\"")));
+    sent(&served, &revoke, "", &cookie, "/audit/admin/tokens").await;
+    assert!(served.log.tokens().verify(&secret).unwrap().is_none());
+    refused(&served, &revoke, "", &cookie, 404).await;
+
+    served.log.flush().unwrap();
+    for (event_type, path) in [
+        ("audit.token.created", "/audit/admin/tokens"),
+        ("audit.token.revoked", &revoke),
+    ] {
+        let entry = &served.records(event_type)[0];
+        assert_eq!(entry["actor"]["name"], "admin key");
+        assert_eq!(entry["details"]["token_id"], access.id);
+        assert_eq!(entry["details"]["path"], path);
+    }
+    let reads = served.records("audit.access.read");
+    let of_list = |read: &&serde_json::Value| {
+        read["description"] == "The list of tokens was read in the console"
+    };
+    assert_eq!(reads.iter().filter(of_list).count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_token_is_said_beside_its_field() {
+    let served = served(1, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let before = served.log.tokens().list().unwrap().len();
+    let long = "n".repeat(129);
+    for (body, field, said) in [
+        ("name=", "name", "1 to 128 bytes"),
+        (&*format!("name={long}"), "name", "128"),
+        (
+            "name=a&scope=root",
+            "scope",
+            "is not one of read, export, admin",
+        ),
+        ("name=a&expires=soon", "expires", "it must be a date like"),
+        ("name=a&expires=2001-01-01", "expires", "past"),
+    ] {
+        let page = refused(&served, "/audit/admin/tokens", body, &cookie, 400).await;
+        let wrong = page.split(&format!("id=\"{field}-wrong\"")).nth(1);
+        let wrong = wrong.unwrap_or_else(|| panic!("{body}: {page}"));
+        let wrong = wrong.split("</span>").next().unwrap();
+        assert!(wrong.contains(said), "{body}: {wrong}");
+    }
+    for (body, said) in [
+        ("name=a&other=b", "other: there is no such setting"),
+        ("name=a&name=b", "it is given twice"),
+    ] {
+        let page = refused(&served, "/audit/admin/tokens", body, &cookie, 400).await;
+        assert!(page.contains(said), "{body}");
+    }
+    let body = format!("name={HOSTILE}&tenant_id={HOSTILE}&expires={HOSTILE}");
+    check_is_text(&refused(&served, "/audit/admin/tokens", &body, &cookie, 400).await);
+    assert_eq!(served.log.tokens().list().unwrap().len(), before);
+    served.log.flush().unwrap();
+    let refusals = served.records("audit.token.refused");
+    assert_eq!(refusals[0]["details"]["parameter"], "name");
+    assert_eq!(refusals.len(), 8);
+}
+
+#[tokio::test]
+async fn a_change_needs_a_page_of_this_server_and_an_administrator() {
+    let served = served(1, RouterOptions::new());
+    let before = served.log.tokens().list().unwrap().len();
+    let cookie = signed_in(&served, &served.token).await;
+    let request = axum::http::Request::post("/audit/admin/tokens")
+        .header("cookie", &cookie)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "cross-site")
+        .body("name=evil&scope=admin".into());
+    assert_eq!(served.send(request.unwrap()).await.status, 403);
+    for (scope, tenant) in [(Scope::Export, None), (Scope::Admin, Some("acme"))] {
+        let token = key(&served, scope, tenant);
+        let cookie = signed_in(&served, &token).await;
+        for path in ["/audit/admin/tokens", "/audit/admin/settings"] {
+            let page = page(&served, path, &cookie, 403).await;
+            assert!(page.contains("Not allowed") && !page.contains("<th>"));
+        }
+        let path = "/audit/admin/tokens";
+        refused(&served, path, "name=evil&scope=admin", &cookie, 403).await;
+    }
+    let after = served.log.tokens().list().unwrap();
+    assert_eq!(after.len(), before + 2);
+    assert!(after.iter().all(|token| token.name != "evil"));
+}
+
+#[tokio::test]
+async fn a_server_that_only_reads_offers_no_change() {
+    let served = served(1, RouterOptions::new());
+    let options = RouterOptions::new().unrecorded_reads(true);
+    let app = tracing_audit::http::read_only_router(served.dir.path(), options).unwrap();
+    let served = Served {
+        app: axum::Router::new().nest("/audit", app),
+        ..served
+    };
+    let cookie = signed_in(&served, &served.token).await;
+    for path in ["/audit/admin/tokens", "/audit/admin/settings"] {
+        let page = page(&served, path, &cookie, 200).await;
+        assert!(page.contains("nothing can be changed here"));
+        assert_eq!(page.matches("<form").count(), 1, "only that to sign out");
+    }
+    refused(&served, "/audit/admin/tokens", "name=a", &cookie, 503).await;
+    let health = page(&served, "/audit/health", &cookie, 200).await;
+    assert!(health.contains("only reads the log") && !health.contains("This process<"));
+}
+
+#[tokio::test]
+async fn the_retention_is_changed_by_a_form() {
+    let served = served(1, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let path = "/audit/admin/settings/retention";
+    for (body, said) in [
+        ("limit=days&retention_days=30", "stay <b>30 days</b>"),
+        (
+            "limit=unlimited&retention_days=30",
+            "stay <b>without limit</b>",
+        ),
+        (
+            "limit=own&retention_days=",
+            "stay <b>as each application sets it</b>",
+        ),
+    ] {
+        sent(&served, path, body, &cookie, "/audit/admin/settings").await;
+        let page = page(&served, "/audit/admin/settings", &cookie, 200).await;
+        assert!(page.contains(said), "{body}");
+    }
+    for body in ["limit=days&retention_days=7", "limit=days&retention_days="] {
+        let page = refused(&served, path, body, &cookie, 400).await;
+        let said = "it must be a number of days from 30 to 365";
+        let wrong = page.split("id=\"retention_days-wrong\"").nth(1).unwrap();
+        assert!(wrong.contains(said), "{body}");
+    }
+    let body = format!("limit={HOSTILE}&retention_days={HOSTILE}");
+    check_is_text(&refused(&served, path, &body, &cookie, 400).await);
+    served.log.flush().unwrap();
+    assert_eq!(served.records("audit.setting.changed").len(), 3);
+    assert_eq!(served.records("audit.setting.refused").len(), 3);
+}
+
+#[tokio::test]
+async fn a_hold_is_placed_and_released_by_forms() {
+    let served = served(1, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let path = "/audit/admin/settings/holds";
+    let body = format!("name=case-17&start_date=2026-10-01&end_date=2026-10-31&reason={HOSTILE}");
+    sent(&served, path, &body, &cookie, "/audit/admin/settings").await;
+    let list = page(&served, "/audit/admin/settings", &cookie, 200).await;
+    assert!(list.contains("case-17") && list.contains("by <bdi>admin key</bdi>"));
+    check_is_text(&list);
+    let held = served.log.reader().holds().unwrap();
+    assert_eq!(
+        held[0].end().unwrap().to_string(),
+        "2026-11-01T00:00:00.000000Z"
+    );
+    for (body, field, said) in [
+        ("name=case-17", "name", "there is already a hold"),
+        ("name=a+b", "name", "is not 1 to 64 of"),
+        (
+            "name=b&start_date=2026-10-02&end_date=2026-10-01",
+            "end_date",
+            "the hold ends at",
+        ),
+    ] {
+        let page = refused(&served, path, body, &cookie, 400).await;
+        let wrong = page.split(&format!("id=\"{field}-wrong\"")).nth(1).unwrap();
+        assert!(wrong.contains(said), "{body}");
+    }
+    let release = "/audit/admin/settings/holds/case-17/release";
+    assert!(list.contains(&format!("action=\"{release}\"")));
+    sent(&served, release, "", &cookie, "/audit/admin/settings").await;
+    assert!(served.log.reader().holds().unwrap().is_empty());
+    refused(&served, release, "", &cookie, 404).await;
+    served.log.flush().unwrap();
+    for event_type in ["audit.hold.placed", "audit.hold.released"] {
+        assert_eq!(served.records(event_type)[0]["actor"]["name"], "admin key");
     }
 }

@@ -32,6 +32,18 @@ const PAGES: &[Page] = &[
         scope: Scope::Read,
         of_all_tenants: true,
     },
+    Page {
+        path: "admin/tokens",
+        name: "Tokens",
+        scope: Scope::Admin,
+        of_all_tenants: true,
+    },
+    Page {
+        path: "admin/settings",
+        name: "Settings",
+        scope: Scope::Admin,
+        of_all_tenants: true,
+    },
 ];
 
 /// A page of the navigation.

@@ -20,6 +20,7 @@
 //! entry      the page of one entry
 //! catalogue  the page of the event types
 //! health     the page of the health
+//! administration  the pages of administrators: tokens, settings, holds, webhooks
 //! text       texts, times and numbers as pages show them
 //! ```
 //!
@@ -27,6 +28,7 @@
 //! `frame::PAGES` if the navigation names it, and its rule in
 //! `tests/http/every_route_has_its_rule.rs`.
 
+mod administration;
 mod assets;
 mod catalogue;
 pub(super) mod code;
@@ -48,6 +50,7 @@ use axum::{
     routing::{get, post},
 };
 
+use self::administration::{settings, tokens};
 use super::state::State;
 
 /// The routes of the console.
@@ -57,6 +60,15 @@ pub(super) fn routes() -> Router<State> {
         .route("/entry/{id}", get(entry::page))
         .route("/catalogue", get(catalogue::page))
         .route("/health", get(health::page))
+        .route("/admin/tokens", get(tokens::page).post(tokens::create))
+        .route("/admin/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/admin/settings", get(settings::page))
+        .route("/admin/settings/retention", post(settings::retention))
+        .route("/admin/settings/holds", post(settings::place))
+        .route(
+            "/admin/settings/holds/{name}/release",
+            post(settings::release),
+        )
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
@@ -64,5 +76,6 @@ pub(super) fn routes() -> Router<State> {
 
 /// Whether the request is a form, whose body is read.
 pub(super) fn takes_body(method: &Method, path: &str) -> bool {
-    *method == Method::POST && matches!(path, "/sign-in" | "/sign-out")
+    let signs = *method == Method::POST && matches!(path, "/sign-in" | "/sign-out");
+    signs || administration::takes_body(method, path)
 }

@@ -212,7 +212,7 @@ fn refused(app: &State, head: &Parts, problem: Problem) -> Response {
 }
 
 /// The fields of a form.
-async fn form(head: &Parts, body: Body) -> Result<Vec<(String, String)>, Problem> {
+pub(super) async fn form(head: &Parts, body: Body) -> Result<Vec<(String, String)>, Problem> {
     let given = head.headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|value| value.to_str().ok());
     let essence = given.unwrap_or_default().split(';').next();

@@ -6,11 +6,17 @@ use super::refused;
 use crate::{
     entry::json::Members,
     server::{
-        admin::{AdminRequest, answer},
+        admin::{self, AdminRequest, answer},
         problem::Problem,
         state::Asker,
     },
     webhook::{self, Administrator, Refusal},
+};
+
+/// How a refused change is recorded.
+pub(in crate::server) const REFUSED: admin::RefusedChange = admin::RefusedChange {
+    event_type: "audit.webhook.refused",
+    description: "A change of a webhook was refused",
 };
 
 /// A request about webhooks, without its body.
@@ -32,9 +38,7 @@ impl WebhookRequest {
         &self,
         act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
-        let description = "A change of a webhook was refused";
-        self.change_or_record("audit.webhook.refused", description, act)
-            .await
+        self.change_or_record(REFUSED, act).await
     }
 
     /// A webhook as answers show it.
