@@ -13,6 +13,8 @@
 
 pub(super) mod settings;
 pub(super) mod tokens;
+#[cfg(feature = "webhook")]
+pub(super) mod webhooks;
 
 use axum::{
     http::{HeaderValue, Method, StatusCode, header},

@@ -44,6 +44,13 @@ const PAGES: &[Page] = &[
         scope: Scope::Admin,
         of_all_tenants: true,
     },
+    #[cfg(feature = "webhook")]
+    Page {
+        path: "admin/webhooks",
+        name: "Webhooks",
+        scope: Scope::Admin,
+        of_all_tenants: true,
+    },
 ];
 
 /// A page of the navigation.

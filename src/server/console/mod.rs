@@ -50,12 +50,23 @@ use axum::{
     routing::{get, post},
 };
 
+#[cfg(feature = "webhook")]
+use self::administration::webhooks;
 use self::administration::{settings, tokens};
 use super::state::State;
 
 /// The routes of the console.
 pub(super) fn routes() -> Router<State> {
-    Router::new()
+    let routes = Router::new();
+    #[cfg(feature = "webhook")]
+    let routes = routes
+        .route("/admin/webhooks", get(webhooks::list))
+        .route("/admin/webhooks/{name}", get(webhooks::page))
+        .route("/admin/webhooks/{name}/pause", post(webhooks::pause))
+        .route("/admin/webhooks/{name}/resume", post(webhooks::resume))
+        .route("/admin/webhooks/{name}/test", post(webhooks::test))
+        .route("/admin/webhooks/{name}/replay", post(webhooks::replay));
+    routes
         .route("/", get(entries::page))
         .route("/entry/{id}", get(entry::page))
         .route("/catalogue", get(catalogue::page))

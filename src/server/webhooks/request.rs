@@ -62,8 +62,17 @@ impl WebhookRequest {
         asker: Asker,
         act: impl FnOnce(&Administrator<'_>, &str) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.administer_named(asker, self.name(), act).await
+    }
+
+    /// The same for the webhook of this name.
+    pub(in crate::server) async fn administer_named<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        name: String,
+        act: impl FnOnce(&Administrator<'_>, &str) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Problem> {
         let log = self.log()?.clone();
-        let name = self.name();
         let done = self.read(move |_, _| {
             let administrator = Administrator::outside(&log, asker.caller, &asker.path);
             Ok(act(&administrator, &name))
