@@ -31,7 +31,7 @@ pub use event_type::EventType;
 pub(crate) use event_type::nearest_event_type;
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
-#[cfg(any(feature = "server", feature = "webhook"))]
+#[cfg(feature = "server")]
 pub(crate) use own::Caller;
 pub(crate) use own::{Author, OwnEntry};
 pub use parsed::{Entry, EntryActor, EntryContext, EntryOutcome, EntryResource};
