@@ -279,6 +279,7 @@ async fn an_entry_has_a_page_with_its_neighbours() {
     // Not the one of user-2.
     assert_eq!(links(&shown, ">Older"), entry[2..3]);
     assert_eq!(links(&shown, "All entries"), ["/audit?actor=!user-2"]);
+    served.log.flush().unwrap();
     let read = served.records("audit.access.read");
     assert!(
         read.iter()
