@@ -29,7 +29,7 @@ impl AuditLog {
     pub fn health(&self) -> HealthReport {
         let stores = &self.owner.stores;
         let mut problems = stores.health().trouble();
-        if let Some((used, capacity)) = stores.fill()
+        if let Some((used, capacity)) = self.journal_fill()
             && used > capacity / 10 * 9
         {
             problems.push(format!(
@@ -43,6 +43,11 @@ impl AuditLog {
             ok: problems.is_empty(),
             problems,
         }
+    }
+
+    /// How full this process's journal is: bytes used, and in all.
+    pub(crate) fn journal_fill(&self) -> Option<(u64, u64)> {
+        self.owner.stores.fill()
     }
 
     /// The counts since the log was opened; in a child by `fork`, those of the child. A child that

@@ -263,7 +263,7 @@ impl AuditReader {
         Ok(self.progress()?.until)
     }
 
-    pub(super) fn progress(&self) -> Result<Progress> {
+    pub(crate) fn progress(&self) -> Result<Progress> {
         Progress::look(&**self.fs(), self.layout())
     }
 

@@ -65,7 +65,7 @@ impl AdminRequest {
         Ok(asker)
     }
 
-    fn refuse_parameters(&self) -> Result<(), Problem> {
+    pub(super) fn refuse_parameters(&self) -> Result<(), Problem> {
         match params::parse(self.head.uri.query())?.first() {
             Some((name, _)) => Err(Problem::parameter(
                 name,
@@ -100,15 +100,24 @@ impl AdminRequest {
         self.app.recorder.record(&record.detail("status", status))
     }
 
-    /// Lets an administrator change something. A refusal is recorded with this event type: the
+    /// Lets an administrator change something. A refusal is recorded as this says: the
     /// caller, the request and the setting, but nothing of the body, which can have secrets.
     pub(super) async fn change_or_record(
         &self,
-        refused: &'static str,
-        description: &'static str,
+        refused: RefusedChange,
         act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
         let asker = self.admit()?;
+        self.change_by(asker, refused, act).await
+    }
+
+    /// The same for an administrator who is admitted already.
+    pub(super) async fn change_by<T>(
+        &self,
+        asker: Asker,
+        refused: RefusedChange,
+        act: impl AsyncFnOnce(Asker) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let caller = asker.caller.clone();
         let done = match self.refuse_parameters().and_then(|()| self.log().map(drop)) {
             Ok(()) => act(asker).await,
@@ -118,7 +127,8 @@ impl AdminRequest {
             && problem.status().is_client_error()
         {
             self.app.recorder.refused(Refused::Change, &caller, || {
-                let record = OwnEntry::new(refused, Severity::Warning, description);
+                let record =
+                    OwnEntry::new(refused.event_type, Severity::Warning, refused.description);
                 let record = record
                     .failed("validation")
                     .detail("method", self.head.method.as_str())
@@ -150,6 +160,13 @@ impl AdminRequest {
         let log = self.app.log.as_ref();
         log.ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Read only", detail))
     }
+}
+
+/// How it is recorded that a change is refused.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RefusedChange {
+    pub(super) event_type: &'static str,
+    pub(super) description: &'static str,
 }
 
 /// Whether this looks like the name of a setting, and not like a value that was sent in its place.

@@ -16,7 +16,7 @@ use super::{
     access::Scope,
     params,
     problem::Problem,
-    state::{Slot, State},
+    state::{App, Slot, State},
 };
 use crate::entry::json::members;
 
@@ -31,6 +31,18 @@ pub(super) async fn healthz() -> Response {
 
 /// `GET /readyz`: whether the log takes events. Anyone may ask, so the answer names no directories.
 pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
+    let problems = problems(&app);
+    let (status, text) = if problems.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    let body = members! { "status": text, "problems": problems }.to_string();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Why the log takes no events, or no requests. The texts name no directories.
+pub(super) fn problems(app: &App) -> Vec<String> {
     let mut problems = app
         .log
         .as_ref()
@@ -39,17 +51,11 @@ pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
     if let Some(problem) = app.token_problem() {
         problems.push(format!("every token is refused: {problem}"));
     }
-    let problems: Vec<_> = problems
+    let root = app.layout.root();
+    problems
         .iter()
-        .map(|problem| hide_directories(problem, app.layout.root()))
-        .collect();
-    let (status, text) = if problems.is_empty() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
-    };
-    let body = members! { "status": text, "problems": problems }.to_string();
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        .map(|problem| hide_directories(problem, root))
+        .collect()
 }
 
 /// `GET /metrics`: Prometheus' text format.

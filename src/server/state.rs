@@ -322,7 +322,7 @@ pub(super) struct Slot(
 );
 
 /// An admitted caller, and how the access is recorded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asker {
     pub(super) access: Access,
     pub(super) caller: Caller,

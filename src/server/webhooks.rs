@@ -37,6 +37,8 @@ const MOST_LETTERS: usize = 100;
 const LETTERS: usize = 20;
 
 pub(super) use metrics::metrics;
+#[cfg(feature = "console")]
+pub(super) use request::REFUSED;
 
 pub(super) fn routes() -> Router<State> {
     Router::new()
@@ -148,7 +150,7 @@ async fn dead_letters(request: WebhookRequest) -> Result<Response, Problem> {
 }
 
 /// The answer to a refused change.
-fn refused(refusal: Refusal) -> Problem {
+pub(super) fn refused(refusal: Refusal) -> Problem {
     let text = refusal.text();
     match refusal {
         Refusal::NoSuch(_) => Problem::not_found(text),

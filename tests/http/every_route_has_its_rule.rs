@@ -20,9 +20,11 @@ enum Rule {
     OfAllTenants(Scope),
     /// Anyone, by a page of this server. The requests here come from no page.
     OwnPage,
+    /// An administrator of all tenants, by a page of this server. The requests here come from one.
+    AdminForm,
 }
 
-use Rule::{Anyone, Holder, OfAllTenants, OwnPage};
+use Rule::{AdminForm, Anyone, Holder, OfAllTenants, OwnPage};
 
 const ADMIN: Rule = OfAllTenants(Scope::Admin);
 
@@ -66,6 +68,21 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/webhooks/{name}/dead-letters", ADMIN),
     ("GET", "/", Holder(Scope::Read)),
     ("GET", "/entry/{id}", Holder(Scope::Read)),
+    ("GET", "/catalogue", Holder(Scope::Read)),
+    ("GET", "/health", OfAllTenants(Scope::Read)),
+    ("GET", "/admin/tokens", ADMIN),
+    ("POST", "/admin/tokens", AdminForm),
+    ("POST", "/admin/tokens/{id}/revoke", AdminForm),
+    ("GET", "/admin/settings", ADMIN),
+    ("POST", "/admin/settings/retention", AdminForm),
+    ("POST", "/admin/settings/holds", AdminForm),
+    ("POST", "/admin/settings/holds/{name}/release", AdminForm),
+    ("GET", "/admin/webhooks", ADMIN),
+    ("GET", "/admin/webhooks/{name}", ADMIN),
+    ("POST", "/admin/webhooks/{name}/pause", AdminForm),
+    ("POST", "/admin/webhooks/{name}/resume", AdminForm),
+    ("POST", "/admin/webhooks/{name}/test", AdminForm),
+    ("POST", "/admin/webhooks/{name}/replay", AdminForm),
     ("GET", "/sign-in", Anyone),
     ("POST", "/sign-in", OwnPage),
     ("POST", "/sign-out", OwnPage),
@@ -86,11 +103,13 @@ async fn each_caller_gets_what_the_rule_of_the_route_says() {
     }
     for (caller, key) in callers {
         for (method, path, rule) in RULES {
-            let status = status(&served, method, path, key.as_deref()).await;
+            let site = (*rule == AdminForm).then_some("same-origin");
+            let status = status(&served, method, path, key.as_deref(), site).await;
             let expected = match (rule, caller) {
                 (Anyone, _) => None,
                 (OwnPage, _) => Some(403),
                 (_, None) => Some(401),
+                (AdminForm, Some((Scope::Admin, None))) => None,
                 (Holder(needed), Some((scope, _))) if scope >= *needed => None,
                 (OfAllTenants(needed), Some((scope, None))) if scope >= *needed => None,
                 _ => Some(403),
@@ -101,8 +120,26 @@ async fn each_caller_gets_what_the_rule_of_the_route_says() {
     }
 }
 
+#[tokio::test]
+async fn a_form_is_taken_from_a_page_of_this_server_only() {
+    let served = served(1, RouterOptions::new());
+    let forms = RULES.iter().filter(|(_, _, rule)| *rule == AdminForm);
+    for (method, path, _) in forms {
+        for site in [None, Some("cross-site"), Some("same-site"), Some("none")] {
+            let status = status(&served, method, path, Some(&served.token), site).await;
+            assert_eq!(status, 403, "{method} {path} {site:?}");
+        }
+    }
+}
+
 /// The status of a request without a body, about things that don't exist.
-async fn status(served: &Served, method: &str, path: &str, key: Option<&str>) -> u16 {
+async fn status(
+    served: &Served,
+    method: &str,
+    path: &str,
+    key: Option<&str>,
+    site: Option<&str>,
+) -> u16 {
     let path = path
         .replace("{id}", "0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")
         .replace("{name}", "nothing")
@@ -116,6 +153,9 @@ async fn status(served: &Served, method: &str, path: &str, key: Option<&str>) ->
         .uri(format!("/audit{path}"));
     if let Some(key) = key {
         request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+    }
+    if let Some(site) = site {
+        request = request.header("sec-fetch-site", site);
     }
     let answer = served.send(request.body(Body::empty()).unwrap()).await;
     answer.status.as_u16()

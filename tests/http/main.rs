@@ -14,6 +14,7 @@ mod support;
 
 mod callers_are_limited;
 mod compared;
+mod console_administration;
 mod console_pages;
 mod console_sessions;
 mod counts_entries;

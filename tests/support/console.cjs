@@ -197,6 +197,56 @@ async function useScripts(page) {
   assert.equal(await page.getAttribute("[data-live]", "aria-pressed"), "false");
 }
 
+/** What administrators see and change. */
+async function administer(page, hasScripts) {
+  await page.goto(base);
+  await page.fill("#token", token);
+  await page.click("button.primary");
+  const goTo = async (name) => {
+    await page.click(`nav[aria-label=Pages] >> text=${name}`);
+    assert.equal(await page.title(), `${name} · Audit log`);
+    const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(tooWide <= 0, `${name}: ${tooWide} pixels too wide`);
+    if (hasScripts) await check(page, name);
+  };
+  await goTo("Catalogue");
+  await page.fill("[name=search]", "auth.login.failed");
+  await page.press("[name=search]", "Enter");
+  await page.click("td.name a");
+  assert.match(page.url(), /event_type=auth\.login\.failed/);
+  await goTo("Health");
+  assert.match(await page.textContent(".good"), /no problem/);
+
+  // A token is shown once, can't be made of what is wrong, and is revoked.
+  const name = `made ${hasScripts ? "with" : "without"} scripts`;
+  await goTo("Tokens");
+  await page.click(".fold summary");
+  await page.fill("[name=name]", name);
+  await page.fill("[name=expires]", "2001-01-01");
+  await page.click("text=Create the token");
+  assert.match(await page.textContent("#expires-wrong"), /it is past/);
+  assert.equal(await page.inputValue("[name=name]"), name);
+  await page.fill("[name=expires]", "");
+  await page.click("text=Create the token");
+  assert.match(await page.textContent("#secret"), /^ta_[0-9a-f]{8}_.{43}$/);
+  if (hasScripts) await check(page, "a token");
+  await page.click("text=Done");
+  const row = page.locator(`tr:has-text("${name}")`);
+  await row.locator("summary").click();
+  if (hasScripts) await check(page, "a question");
+  await row.locator("form button").click();
+  await page.waitForSelector(`.rows:not(:has-text("${name}"))`);
+
+  await goTo("Settings");
+  await page.click("text=Place a hold");
+  await page.fill("[name=name]", "case-17");
+  if (hasScripts) await check(page, "a hold");
+  await page.click("text=Place the hold");
+  await page.click("tr:has-text('case-17') summary");
+  await page.click("tr:has-text('case-17') form button");
+  await page.waitForSelector(".found:not(:has-text('case-17'))");
+}
+
 /** Places a hold, which is an entry. */
 async function place(name) {
   const answer = await fetch(`${base}/holds`, {
@@ -218,6 +268,11 @@ async function main() {
     const page = await open(browser, {});
     await useScripts(page);
     assert.deepEqual(page.problems, []);
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await open(browser, { javaScriptEnabled });
+      await administer(page, javaScriptEnabled);
+      assert.deepEqual(page.problems, []);
+    }
   } finally {
     await browser.close();
   }

@@ -7,18 +7,22 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::{AdminRequest, answer, not_changed};
+use super::{AdminRequest, RefusedChange, answer, not_changed};
 use crate::{
     entry::json::members,
     server::{
         json_body::{self, JSON},
         problem::Problem,
+        state::Asker,
     },
     store::Hold,
 };
 
-const REFUSED: &str = "audit.hold.refused";
-const REFUSED_TEXT: &str = "A change of the holds was refused";
+/// How a refused change is recorded.
+pub(in crate::server) const REFUSED: RefusedChange = RefusedChange {
+    event_type: "audit.hold.refused",
+    description: "A change of the holds was refused",
+};
 
 /// `GET /holds`
 pub(in crate::server) async fn list(request: AdminRequest) -> Result<Response, Problem> {
@@ -34,42 +38,60 @@ pub(in crate::server) async fn place(
     body: Body,
 ) -> Result<Response, Problem> {
     request
-        .change_or_record(REFUSED, REFUSED_TEXT, async |asker| {
-            let mut settings = json_body::object(&request.head, body, &[JSON]).await?;
-            let hold = new_hold(&mut settings)?;
-            let log = request.log()?.clone();
-            let placed = request
-                .read(move |_, _| {
-                    let store = log.store();
-                    Ok(store.and_then(|store| store.place_hold(hold, &asker.author())))
-                })
-                .await?;
-            let hold = placed.map_err(not_changed)?;
+        .change_or_record(REFUSED, async |asker| {
+            let settings = json_body::object(&request.head, body, &[JSON]).await?;
+            let hold = make(&request, asker, settings).await?;
             Ok(request.created(hold.name(), &hold))
         })
         .await
 }
 
+/// Places a hold with these settings.
+pub(in crate::server) async fn make(
+    request: &AdminRequest,
+    asker: Asker,
+    mut settings: Map<String, Value>,
+) -> Result<Hold, Problem> {
+    let hold = new_hold(&mut settings)?;
+    let log = request.log()?.clone();
+    let placed = request
+        .read(move |_, _| {
+            let store = log.store();
+            Ok(store.and_then(|store| store.place_hold(hold, &asker.author())))
+        })
+        .await?;
+    placed.map_err(not_changed)
+}
+
 /// `DELETE /holds/{name}`
 pub(in crate::server) async fn release(request: AdminRequest) -> Result<Response, Problem> {
     request
-        .change_or_record(REFUSED, REFUSED_TEXT, async |asker| {
-            let log = request.log()?.clone();
-            let name = request.part(2);
-            let released = request
-                .read(move |_, _| {
-                    let store = log.store();
-                    Ok(store.and_then(|store| store.release_hold(&name, &asker.author())))
-                })
-                .await?;
-            match released.map_err(not_changed)? {
-                true => Ok(StatusCode::NO_CONTENT.into_response()),
-                false => Err(Problem::not_found(
-                    "there is no hold of this name; GET /holds lists them",
-                )),
-            }
+        .change_or_record(REFUSED, async |asker| {
+            end(&request, asker, request.part(2)).await?;
+            Ok(StatusCode::NO_CONTENT.into_response())
         })
         .await
+}
+
+/// Releases the hold of this name.
+pub(in crate::server) async fn end(
+    request: &AdminRequest,
+    asker: Asker,
+    name: String,
+) -> Result<(), Problem> {
+    let log = request.log()?.clone();
+    let released = request
+        .read(move |_, _| {
+            let store = log.store();
+            Ok(store.and_then(|store| store.release_hold(&name, &asker.author())))
+        })
+        .await?;
+    match released.map_err(not_changed)? {
+        true => Ok(()),
+        false => Err(Problem::not_found(
+            "there is no hold of this name; GET /holds lists them",
+        )),
+    }
 }
 
 fn new_hold(settings: &mut Map<String, Value>) -> Result<Hold, Problem> {

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::{AdminRequest, answer, not_changed};
+use super::{AdminRequest, RefusedChange, answer, not_changed};
 use crate::{
     entry::{
         Day, Timestamp,
@@ -17,14 +17,17 @@ use crate::{
         access::Scope,
         json_body::{self, JSON},
         problem::Problem,
-        state::State,
+        state::Asker,
         token::{NewToken, TokenInfo},
         tokens,
     },
 };
 
-const REFUSED: &str = "audit.token.refused";
-const REFUSED_TEXT: &str = "A change of the tokens was refused";
+/// How a refused change is recorded.
+pub(in crate::server) const REFUSED: RefusedChange = RefusedChange {
+    event_type: "audit.token.refused",
+    description: "A change of the tokens was refused",
+};
 
 /// `GET /tokens`
 pub(in crate::server) async fn list(request: AdminRequest) -> Result<Response, Problem> {
@@ -41,15 +44,9 @@ pub(in crate::server) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     request
-        .change_or_record(REFUSED, REFUSED_TEXT, async |asker| {
-            let mut settings = json_body::object(&request.head, body, &[JSON]).await?;
-            let new = new_token(&mut settings)?;
-            let log = request.log()?.clone();
-            let app = State::clone(&request.app);
-            let made = request
-                .read(move |_, _| Ok(tokens::create(&log, &app.tokens, new, &asker.author())))
-                .await?;
-            let (info, text) = made.map_err(named_as_sent)?;
+        .change_or_record(REFUSED, async |asker| {
+            let settings = json_body::object(&request.head, body, &[JSON]).await?;
+            let (info, text) = make(&request, asker, settings).await?;
             let mut token = shown(&info);
             token.add("token", &text);
             Ok(request.created(&info.id, &token))
@@ -57,23 +54,46 @@ pub(in crate::server) async fn create(
         .await
 }
 
+/// Makes a token with these settings. Returns its text as well, which is kept nowhere.
+pub(in crate::server) async fn make(
+    request: &AdminRequest,
+    asker: Asker,
+    mut settings: Map<String, Value>,
+) -> Result<(TokenInfo, String), Problem> {
+    let new = new_token(&mut settings)?;
+    let log = request.log()?.clone();
+    let made = request
+        .read(move |app, _| Ok(tokens::create(&log, &app.tokens, new, &asker.author())))
+        .await?;
+    made.map_err(named_as_sent)
+}
+
 /// `DELETE /tokens/{id}`
 pub(in crate::server) async fn revoke(request: AdminRequest) -> Result<Response, Problem> {
     request
-        .change_or_record(REFUSED, REFUSED_TEXT, async |asker| {
-            let log = request.log()?.clone();
-            let id = request.part(2);
-            let revoked = request
-                .read(move |app, _| Ok(tokens::revoke(&log, &app.tokens, &id, &asker.author())))
-                .await?;
-            match revoked.map_err(not_changed)? {
-                true => Ok(StatusCode::NO_CONTENT.into_response()),
-                false => Err(Problem::not_found(
-                    "there is no token with this id; GET /tokens lists them",
-                )),
-            }
+        .change_or_record(REFUSED, async |asker| {
+            end(&request, asker, request.part(2)).await?;
+            Ok(StatusCode::NO_CONTENT.into_response())
         })
         .await
+}
+
+/// Ends the token with this id.
+pub(in crate::server) async fn end(
+    request: &AdminRequest,
+    asker: Asker,
+    id: String,
+) -> Result<(), Problem> {
+    let log = request.log()?.clone();
+    let revoked = request
+        .read(move |app, _| Ok(tokens::revoke(&log, &app.tokens, &id, &asker.author())))
+        .await?;
+    match revoked.map_err(not_changed)? {
+        true => Ok(()),
+        false => Err(Problem::not_found(
+            "there is no token with this id; GET /tokens lists them",
+        )),
+    }
 }
 
 fn new_token(settings: &mut Map<String, Value>) -> Result<NewToken, Problem> {

@@ -13,12 +13,45 @@ use crate::server::{
 };
 
 /// The pages that the navigation names: the path below the mount, the name, and who sees it.
-const PAGES: &[Page] = &[Page {
-    path: "",
-    name: "Entries",
-    scope: Scope::Read,
-    of_all_tenants: false,
-}];
+const PAGES: &[Page] = &[
+    Page {
+        path: "",
+        name: "Entries",
+        scope: Scope::Read,
+        of_all_tenants: false,
+    },
+    Page {
+        path: "catalogue",
+        name: "Catalogue",
+        scope: Scope::Read,
+        of_all_tenants: false,
+    },
+    Page {
+        path: "health",
+        name: "Health",
+        scope: Scope::Read,
+        of_all_tenants: true,
+    },
+    Page {
+        path: "admin/tokens",
+        name: "Tokens",
+        scope: Scope::Admin,
+        of_all_tenants: true,
+    },
+    Page {
+        path: "admin/settings",
+        name: "Settings",
+        scope: Scope::Admin,
+        of_all_tenants: true,
+    },
+    #[cfg(feature = "webhook")]
+    Page {
+        path: "admin/webhooks",
+        name: "Webhooks",
+        scope: Scope::Admin,
+        of_all_tenants: true,
+    },
+];
 
 /// A page of the navigation.
 #[derive(Debug)]

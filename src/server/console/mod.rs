@@ -18,6 +18,9 @@
 //! selection  what the URL asks for; search: the same as a line that people write
 //! entries    the page of entries: facets, histogram, table
 //! entry      the page of one entry
+//! catalogue  the page of the event types
+//! health     the page of the health
+//! administration  the pages of administrators: tokens, settings, holds, webhooks
 //! text       texts, times and numbers as pages show them
 //! ```
 //!
@@ -26,12 +29,15 @@
 //! `tests/http/every_route_has_its_rule.rs`. A form's path is named in [`takes_body`] too; that the form
 //! comes from a page of ours is checked where a request of a session is admitted.
 
+mod administration;
 mod assets;
+mod catalogue;
 pub(super) mod code;
 mod entries;
 mod entry;
 mod form;
 mod frame;
+mod health;
 pub(super) mod origin;
 mod search;
 mod selection;
@@ -48,13 +54,36 @@ use axum::{
     routing::{get, post},
 };
 
+#[cfg(feature = "webhook")]
+use self::administration::webhooks;
+use self::administration::{settings, tokens};
 use super::{problem::Problem, state::State};
 
 /// The routes of the console.
 pub(super) fn routes() -> Router<State> {
-    Router::new()
+    let routes = Router::new();
+    #[cfg(feature = "webhook")]
+    let routes = routes
+        .route("/admin/webhooks", get(webhooks::list))
+        .route("/admin/webhooks/{name}", get(webhooks::page))
+        .route("/admin/webhooks/{name}/pause", post(webhooks::pause))
+        .route("/admin/webhooks/{name}/resume", post(webhooks::resume))
+        .route("/admin/webhooks/{name}/test", post(webhooks::test))
+        .route("/admin/webhooks/{name}/replay", post(webhooks::replay));
+    routes
         .route("/", get(entries::page))
         .route("/entry/{id}", get(entry::page))
+        .route("/catalogue", get(catalogue::page))
+        .route("/health", get(health::page))
+        .route("/admin/tokens", get(tokens::page).post(tokens::create))
+        .route("/admin/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/admin/settings", get(settings::page))
+        .route("/admin/settings/retention", post(settings::retention))
+        .route("/admin/settings/holds", post(settings::place))
+        .route(
+            "/admin/settings/holds/{name}/release",
+            post(settings::release),
+        )
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
@@ -63,7 +92,9 @@ pub(super) fn routes() -> Router<State> {
 /// The head of a request for a page. Whatever refuses the request answers with a page then.
 pub(super) fn head_of_page(request: &Request) -> Option<Parts> {
     let path = request.uri().path();
-    let is_page = matches!(path, "/" | "/sign-in") || path.starts_with("/entry/");
+    let is_page = matches!(path, "/" | "/sign-in" | "/catalogue" | "/health")
+        || path.starts_with("/entry/")
+        || path.starts_with("/admin/");
     if !is_page || request.method() != Method::GET {
         return None;
     }
@@ -81,5 +112,6 @@ pub(super) fn refused(app: &State, head: &Parts, problem: &Problem) -> Response 
 
 /// Whether the request is a form, whose body is read.
 pub(super) fn takes_body(method: &Method, path: &str) -> bool {
-    *method == Method::POST && matches!(path, "/sign-in" | "/sign-out")
+    let signs = *method == Method::POST && matches!(path, "/sign-in" | "/sign-out");
+    signs || administration::takes_body(method, path)
 }

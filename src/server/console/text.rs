@@ -56,6 +56,22 @@ pub(super) fn number(number: u64) -> String {
     shown
 }
 
+/// A number of bytes: `3.5 MiB`.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut tenths = count.saturating_mul(10) / 1024;
+    let mut units = UNITS.iter();
+    while tenths >= 10_240 && units.len() > 1 {
+        tenths /= 1024;
+        units.next();
+    }
+    let unit = units.next().copied().unwrap_or_default();
+    format!("{}.{} {unit}", number(tenths / 10), tenths % 10)
+}
+
 /// `1 entry`, `2 entries`.
 pub(super) fn entries(count: u64) -> String {
     match count {
@@ -139,6 +155,17 @@ mod tests {
             ["0", "999", "1,000", "1,234,567"]
         );
         assert_eq!(entries(1), "1 entry");
+        assert_eq!(
+            [0, 1023, 1536, 18 << 20, (3 << 30) - 1, 5000 << 40].map(bytes),
+            [
+                "0 B",
+                "1023 B",
+                "1.5 KiB",
+                "18.0 MiB",
+                "2.9 GiB",
+                "5,000.0 TiB"
+            ]
+        );
         let now: Timestamp = "2026-11-29T23:01:25.5Z".parse().unwrap();
         for (time, day, ago) in [
             ("2026-11-29T23:01:24Z", "Nov 29", "just now"),

@@ -6,11 +6,17 @@ use super::refused;
 use crate::{
     entry::json::Members,
     server::{
-        admin::{AdminRequest, answer},
+        admin::{self, AdminRequest, answer},
         problem::Problem,
         state::Asker,
     },
     webhook::{self, Administrator, Refusal},
+};
+
+/// How a refused change is recorded.
+pub(in crate::server) const REFUSED: admin::RefusedChange = admin::RefusedChange {
+    event_type: "audit.webhook.refused",
+    description: "A change of a webhook was refused",
 };
 
 /// A request about webhooks, without its body.
@@ -32,9 +38,7 @@ impl WebhookRequest {
         &self,
         act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
-        let description = "A change of a webhook was refused";
-        self.change_or_record("audit.webhook.refused", description, act)
-            .await
+        self.change_or_record(REFUSED, act).await
     }
 
     /// A webhook as answers show it.
@@ -58,8 +62,17 @@ impl WebhookRequest {
         asker: Asker,
         act: impl FnOnce(&Administrator<'_>, &str) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.administer_named(asker, self.name(), act).await
+    }
+
+    /// The same for the webhook of this name.
+    pub(in crate::server) async fn administer_named<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        name: String,
+        act: impl FnOnce(&Administrator<'_>, &str) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Problem> {
         let log = self.log()?.clone();
-        let name = self.name();
         let done = self.read(move |_, _| {
             let administrator = Administrator::outside(&log, asker.caller, &asker.path);
             Ok(act(&administrator, &name))

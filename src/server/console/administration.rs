@@ -1,0 +1,117 @@
+//! The pages of administrators of all tenants, and the forms on them.
+//!
+//! A form does what a request of the API does: the same code checks and makes the change, and the
+//! same entries tell of it. A form is taken only from a page of this server, whoever lets the
+//! visitor in. A change that is made leads back to the page; what is refused is said beside its
+//! field, in the words of the API.
+//!
+//! ```text
+//! tokens     list, create, revoke
+//! settings   the retention; holds: list, place, release
+//! webhooks   list, one webhook, its attempts and dead letters
+//! ```
+
+pub(super) mod settings;
+pub(super) mod tokens;
+#[cfg(feature = "webhook")]
+pub(super) mod webhooks;
+
+use axum::{
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    text::shown,
+    visit::{Visit, below},
+};
+use crate::server::{problem::Problem, state::Asker};
+
+/// Whether the request is a form of these pages, whose body is read.
+pub(super) fn takes_body(method: &Method, path: &str) -> bool {
+    *method == Method::POST && path.starts_with("/admin/")
+}
+
+/// Lets an administrator in who sends a form of a page of this server.
+fn admit_form(visit: &Visit) -> Result<Asker, Problem> {
+    let asker = visit.app.admit_administrator(&visit.head)?;
+    visit.app.check_same_origin(&asker.caller, &visit.head)?;
+    Ok(asker)
+}
+
+/// The fields of a form as settings in the body of the API. A field that is left empty isn't sent.
+fn as_settings(fields: &[(String, String)]) -> Result<Map<String, Value>, Problem> {
+    let mut settings = Map::new();
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        let before = settings.insert(name.clone(), value.as_str().into());
+        if before.is_some() {
+            return Err(Problem::setting(name, "it is given twice; give it once"));
+        }
+    }
+    Ok(settings)
+}
+
+/// Leads back to a page below the mount, after a change.
+fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
+    let to = HeaderValue::try_from(below(&visit.mount(), path))
+        .map_err(|_| Problem::parameter("path", "it can't stand in a header"))?;
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
+}
+
+/// A form as it was sent and refused; an empty one without a problem.
+#[derive(Default)]
+struct Draft {
+    fields: Vec<(String, String)>,
+    problem: Option<Problem>,
+}
+
+impl Draft {
+    /// The form again, if its sender can mend it; any other problem has a page of its own.
+    fn of(mut fields: Vec<(String, String)>, problem: Problem) -> Result<Self, Problem> {
+        for (_, value) in &mut fields {
+            *value = shown(value);
+        }
+        match problem.status() {
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Self {
+                fields,
+                problem: Some(problem),
+            }),
+            _ => Err(problem),
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        let problem = self.problem.as_ref();
+        problem.map_or(StatusCode::OK, Problem::status)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.problem.is_some()
+    }
+
+    /// What was written in a field.
+    fn value(&self, name: &str) -> &str {
+        let found = self.fields.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// What is wrong with a field.
+    fn wrong(&self, name: &str) -> Option<String> {
+        let about = self
+            .problem
+            .as_ref()
+            .filter(|one| one.about() == Some(name));
+        about.map(|problem| shown(problem.detail()))
+    }
+
+    /// What is wrong with none of these fields.
+    fn wrong_besides(&self, names: &[&str]) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        match problem.about() {
+            Some(name) if names.contains(&name) => None,
+            Some(name) => Some(shown(&format!("{name}: {}", problem.detail()))),
+            None => Some(shown(problem.detail())),
+        }
+    }
+}
