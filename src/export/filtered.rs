@@ -33,7 +33,7 @@ pub(crate) struct Filtered {
     /// Whether the manifest of a ZIP names the files of the log. Their numbers say how much there
     /// is in all, which concerns no single tenant.
     pub(crate) names_files: bool,
-    /// Who asked for the export, if that is known.
+    /// The name of the caller who asked for the export, if that is known.
     #[cfg(feature = "pdf")]
     pub(crate) requested_by: Option<String>,
     /// How many entries were written so far.

@@ -124,7 +124,7 @@ fn from_now(files: &Arc<Files>, filter: Filter, look: Look<'_>) -> Result<Page> 
     let (_, known) = tail.list()?;
     let progress = look()?;
     let mut tail = Tail::new(Arc::clone(files), filter, TailStart::Now)?;
-    // What is new then is read from its beginning.
+    // A stream that is new then is read from its beginning.
     tail.retain(|stream| known.contains_key(stream));
     tail.stop_where_open(progress.open);
     Ok(Page {

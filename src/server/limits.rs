@@ -106,7 +106,7 @@ impl CallerKey {
 #[derive(Debug)]
 pub(super) struct AtOnce {
     name: &'static str,
-    /// What is counted, as the draft calls it.
+    /// The unit that is counted, as the draft calls it.
     unit: &'static str,
     most: usize,
     /// Without the callers that have none, so it has no more callers than there are

@@ -174,7 +174,7 @@ impl AuditLog {
     /// ([`RouterOptions::max_requests_per_minute`] and the options beside it). More is refused with
     /// 429, `Retry-After` and a sentence that names the limit. All answers to a known caller have
     /// `RateLimit` and `RateLimit-Policy`, as draft-ietf-httpapi-ratelimit-headers-11 describes them.
-    /// What is too much for the server is refused with 503.
+    /// A request that is too much for the server is refused with 503.
     ///
     /// With the feature `console`, the same router serves the web console at the path of the mount,
     /// for people with a browser. A person signs in with a token; the session's cookie then opens

@@ -1,4 +1,4 @@
-//! What the writer does when the disk refuses.
+//! The writer's retries when the disk refuses.
 //!
 //! An append that fails is cut off and tried again, with pauses up to a second; its batch stays. A
 //! sync that fails means that the lines since the last one may never reach the disk, whatever a

@@ -1,4 +1,4 @@
-//! What a document counts of its entries, for the title page.
+//! The counts of a document's entries, for the title page.
 
 use super::text::grouped;
 use crate::{entry::Timestamp, query::RawEntry};

@@ -24,7 +24,7 @@ const VALUES: f32 = 150.0;
 const MOST: usize = 3;
 const MOST_OF_FILTERS: usize = 8;
 
-/// What the title page says besides the counts.
+/// The facts on the title page besides the counts.
 pub(super) struct Cover {
     pub(super) made: Timestamp,
     /// The instant before which the log gets no more entries.

@@ -23,7 +23,7 @@ pub(super) struct Document<W> {
     offsets: Vec<u64>,
 }
 
-/// What the end of a file says about it.
+/// The facts about a file that stand at its end.
 pub(super) struct End {
     pub(super) catalog: Ref,
     pub(super) info: Ref,

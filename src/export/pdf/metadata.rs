@@ -1,4 +1,4 @@
-//! What a PDF file says about itself, as PDF/A-2u (ISO 19005-2) wants it.
+//! The metadata of a PDF file, as PDF/A-2u (ISO 19005-2) wants them.
 //!
 //! All texts in here are ours, so that nothing has to be escaped: titles have dates in them, and
 //! nothing that somebody else wrote.

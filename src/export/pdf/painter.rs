@@ -1,4 +1,4 @@
-//! What is drawn on one page.
+//! The drawing of one page.
 
 use pdf_writer::{Content, Name, Settings, Str, TextStr};
 

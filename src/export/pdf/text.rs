@@ -30,7 +30,7 @@ pub(super) fn is_space(character: char) -> bool {
     character == ' ' || (character.is_whitespace() && !character.is_control() && !ends_a_line)
 }
 
-/// What stands for a character that has no glyph.
+/// The text in place of a character that has no glyph.
 pub(super) fn code(character: char) -> String {
     match character {
         '\n' => "\\n".to_owned(),

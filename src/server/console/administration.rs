@@ -90,13 +90,13 @@ impl Draft {
         self.problem.is_some()
     }
 
-    /// What was written in a field.
+    /// The text that was written in a field.
     fn value(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
 
-    /// What is wrong with a field.
+    /// The mistake in a field.
     fn wrong(&self, name: &str) -> Option<String> {
         let about = self
             .problem
@@ -105,7 +105,7 @@ impl Draft {
         about.map(|problem| shown(problem.detail()))
     }
 
-    /// What is wrong with none of these fields.
+    /// The mistake that is in none of these fields.
     fn wrong_besides(&self, names: &[&str]) -> Option<String> {
         let problem = self.problem.as_ref()?;
         match problem.about() {

@@ -107,7 +107,7 @@ impl EntriesPage {
     }
 }
 
-/// What is wrong, in the words of the API.
+/// The mistake, in the words of the API.
 fn words(problem: &Problem) -> String {
     match problem.about() {
         Some("search") | None => problem.detail().to_owned(),

@@ -156,7 +156,7 @@ struct Head {
     time: Time,
 }
 
-/// What the catalogue has about the event type.
+/// The event type in the catalogue.
 struct Known {
     description: String,
     sources: String,

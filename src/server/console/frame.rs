@@ -59,11 +59,11 @@ pub(super) struct Page {
     pub(super) path: &'static str,
     pub(super) name: &'static str,
     scope: Scope,
-    /// Whether it concerns all tenants, and so isn't for the holder of a tenant's token.
+    /// Whether the page concerns all tenants, and so isn't for the holder of a tenant's token.
     of_all_tenants: bool,
 }
 
-/// What surrounds a page.
+/// The parts around a page.
 #[derive(Debug)]
 pub(super) struct Frame {
     mount: String,

@@ -127,7 +127,7 @@ fn files(count: u64, size: u64) -> String {
     format!("{} ({})", number(count), bytes(size))
 }
 
-/// Who delivers the webhooks; `None` if this program has none.
+/// The process that delivers webhooks; `None` if this program has none.
 #[cfg(feature = "webhook")]
 async fn dispatcher(request: &AdminRequest, now: Timestamp) -> Result<Option<String>, Problem> {
     let dispatcher = request.read(|app, _| crate::webhook::dispatcher(&app.layout));

@@ -1,4 +1,4 @@
-//! What the URL of the page of entries asks for.
+//! The selection that the URL of the page of entries asks for.
 //!
 //! The parameters are those of the API, and a few of the page's own: `range`, a time up to now,
 //! which `start_date` and `end_date` take the place of; `split`, what the histogram's bars are
@@ -88,7 +88,7 @@ impl Range {
     }
 }
 
-/// What a histogram's bars are divided by.
+/// The field by which a histogram's bars are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Split {
     #[default]
@@ -118,7 +118,7 @@ pub(super) enum Start {
     Newer(String),
 }
 
-/// What a URL asks for.
+/// The selection that a URL asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     /// The parameters of the filter, `include` among them.
@@ -173,7 +173,7 @@ impl Selection {
         })
     }
 
-    /// What is asked for once the line that was written is read.
+    /// The selection after the line that was written is read.
     pub(super) fn searched(&self, line: &str) -> Result<Self> {
         let found = search::parse(line)?;
         let has_times = found.iter().any(|(name, _)| is_time(name));
@@ -360,12 +360,12 @@ impl Selection {
     }
 }
 
-/// Whether it is the name of a parameter of the filter, but not of a time.
+/// Whether a parameter of the filter, but not of a time, has this name.
 pub(super) fn is_condition(name: &str) -> bool {
     !is_time(name) && !matches!(name, "range" | "split" | "columns")
 }
 
-/// Whether it is the name of a parameter of the range.
+/// Whether a parameter of the range has this name.
 pub(super) fn is_range(name: &str) -> bool {
     is_time(name) || name == "range"
 }

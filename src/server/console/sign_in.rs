@@ -243,7 +243,7 @@ fn below_mount(head: &Parts) -> String {
         .unwrap_or_default()
 }
 
-/// Whether it is a path, perhaps with a query, that stays below the mount.
+/// Whether the text is a path, perhaps with a query, that stays below the mount.
 fn is_below_mount(next: &str) -> bool {
     let path = next.split('?').next().unwrap_or_default();
     next.bytes()

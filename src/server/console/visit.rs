@@ -91,7 +91,7 @@ impl Visit {
         mount(&self.head)
     }
 
-    /// What surrounds a page for this visitor.
+    /// The parts around a page for this visitor.
     pub(super) fn frame(&self, access: Option<&Access>) -> Frame {
         Frame::new(&self.app, &self.head, access)
     }

@@ -70,7 +70,7 @@ impl MadeBatch {
         counts.fold(0, u64::saturating_add)
     }
 
-    /// Whether it has this entry.
+    /// Whether the batch has this entry.
     pub(in crate::webhook) fn has(&self, stream: &str, seq: u64) -> bool {
         let is_of = |runs: &Runs| runs.file().is_ok_and(|file| file.stream.as_str() == stream);
         let mut of_stream = self.entries.iter().filter(|runs| is_of(runs));

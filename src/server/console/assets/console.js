@@ -1,4 +1,4 @@
-// What makes the console quicker to use: themes, keys, zones of time. Reading works without.
+// Themes, keys and zones of time, which make the console quicker to use. Reading works without.
 
 /** Keeps a choice in a cookie, which the server reads: so no page is shown in the other theme first. */
 function keep(name, value) {

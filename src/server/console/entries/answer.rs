@@ -1,4 +1,4 @@
-//! What the log has for the page of entries.
+//! The answers of the log for the page of entries.
 //!
 //! A page is bounded in time, however long the log is: it may search for some seconds and count for
 //! fewer, at the same time. What takes longer has to be asked for more narrowly.
@@ -54,7 +54,7 @@ pub(super) struct Answer {
     pub(super) subject: Option<subject::Known>,
 }
 
-/// What there is outside of a range that has nothing.
+/// The entries outside of a range that has none.
 pub(super) enum Outside {
     /// Nothing at any time.
     Nothing,

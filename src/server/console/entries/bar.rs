@@ -12,7 +12,7 @@ use crate::{
 /// The line of the search.
 pub(super) struct SearchBar {
     pub(super) line: String,
-    /// What is wrong with it.
+    /// The mistake in it.
     pub(super) problem: Option<String>,
     pub(super) chips: Vec<Chip>,
     /// The link to the page without conditions.

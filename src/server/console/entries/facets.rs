@@ -15,7 +15,7 @@ const LONGEST: usize = 80;
 pub(super) struct Facet {
     pub(super) title: &'static str,
     pub(super) values: Vec<Value>,
-    /// What is said of the other values.
+    /// The sentence about the other values.
     pub(super) rest: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What was found: counts, entries, and links to others.
+//! The results: counts, entries, and links to others.
 
 use super::{
     answer::{Answer, Found, Outside},
@@ -49,11 +49,11 @@ pub(super) struct Table {
     pub(super) older: Option<String>,
 }
 
-/// What is said in the place of entries.
+/// The text in the place of entries.
 pub(super) struct Nothing {
     pub(super) title: String,
     pub(super) hints: Vec<String>,
-    /// What to do next: a text and a link.
+    /// The next step: a text and a link.
     pub(super) steps: Vec<(String, String)>,
 }
 

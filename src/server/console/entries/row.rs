@@ -30,7 +30,7 @@ pub(super) struct Row {
 /// A value, with the link to the entries that have it too.
 pub(super) struct Cell {
     pub(super) text: String,
-    /// What kind of thing it is: `user`.
+    /// The type of the actor or resource: `user`.
     pub(super) kind: String,
     pub(super) title: String,
     pub(super) only: String,

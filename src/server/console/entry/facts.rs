@@ -1,4 +1,4 @@
-//! What an entry says, in groups that answer a question each.
+//! The facts of an entry, in groups that answer a question each.
 
 use crate::{
     entry::json::{Json, Members},

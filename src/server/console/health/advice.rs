@@ -1,4 +1,4 @@
-//! What to do about the problems of the log; `docs/operations.md` says more about each.
+//! Advice about the problems of the log; `docs/operations.md` says more about each.
 
 /// How the text of a problem begins, and what to do about it.
 const ADVICE: &[(&str, &str)] = &[
@@ -57,7 +57,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
 ];
 
-/// What to do about a problem, if that is known.
+/// The advice about a problem, if there is one.
 pub(super) fn about(problem: &str) -> Option<&'static str> {
     let found = ADVICE.iter().find(|(start, _)| problem.starts_with(start));
     found.map(|(_, advice)| *advice)

@@ -1,4 +1,4 @@
-//! What the log's directory has.
+//! The streams and files in the log's directory.
 
 use std::collections::BTreeMap;
 

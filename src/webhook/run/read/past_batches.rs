@@ -29,7 +29,7 @@ use crate::{
 /// So many batches are remembered as they were looked up last.
 const RECENT: usize = 16;
 
-/// What is replayed to which webhook.
+/// The entries that are replayed, and the webhook that gets them.
 pub(in crate::webhook) struct Replayed<'a> {
     pub(in crate::webhook) webhook: &'a str,
     pub(in crate::webhook) filter: &'a Filter,
@@ -71,9 +71,9 @@ pub(in crate::webhook) struct PastBatches {
     known: KnownBatches,
     /// The last ones that were looked up, by where their lines are.
     recent: VecDeque<Recent>,
-    /// Those that went.
+    /// The batches that were sent.
     sent: HashSet<u64>,
-    /// They could not be read, which was reported.
+    /// Whether they could not be read, which was reported.
     refused: bool,
 }
 
@@ -95,7 +95,7 @@ enum Past {
 type PageEntries<'a> = HashMap<(Cow<'a, str>, u64), &'a RawEntry>;
 
 impl PastBatches {
-    /// Those of the file at this path; the reader is one of this log.
+    /// The batches in the file at this path; the reader is one of this log.
     pub(in crate::webhook) fn new(path: PathBuf, reader: AuditReader) -> Self {
         Self {
             reader,

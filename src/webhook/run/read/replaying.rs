@@ -137,7 +137,7 @@ impl BatchSource {
         let replayed = Replayed::of(webhook, &filter, cursor);
         let mut wanted = page.entries;
         wanted.retain(|entry| replayed.takes(entry));
-        // What was just read is looked up as well.
+        // The entries that were just read are looked up as well.
         self.made.write();
         let mut past = self
             .past

@@ -68,7 +68,7 @@ impl DeliveryTask {
         if delivery.contents.is_empty() {
             return;
         }
-        // It may have been given up since it was asked for.
+        // The delivery may have been given up since it was asked for.
         delivery.dead |= self.given_up.contains(&delivery.id);
         (delivery.key, delivery.due) = (self.next_key, self.clock.now());
         self.next_key += 1;

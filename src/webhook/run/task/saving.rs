@@ -1,5 +1,5 @@
-//! What outlives the process, or is for administrators: when the queue, the batches in it, its
-//! summary and the last attempts are saved.
+//! The state that outlives the process, or is for administrators: when the queue, the batches in
+//! it, its summary and the last attempts are saved.
 
 use std::time::{Duration, Instant};
 

@@ -60,7 +60,7 @@ fn behind(report: &WebhookReport, now: Timestamp) -> String {
     };
     let since = [report.oldest_waiting, report.unread_since];
     match since.into_iter().flatten().min() {
-        // What came in the last seconds is about to be delivered.
+        // Entries of the last seconds are about to be delivered.
         Some(since) if seconds >= 5.0 => {
             let ago = Time::new(since, now).ago;
             ago.trim_end_matches(" ago").to_owned()
