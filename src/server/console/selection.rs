@@ -2,8 +2,8 @@
 //!
 //! The parameters are those of the API, and a few of the page's own: `range`, a time up to now,
 //! which `start_date` and `end_date` take the place of; `split`, what the histogram's bars are
-//! divided by; `columns`, those of the table that are shown; `newer`, a cursor as `cursor` is, in the other direction; and `search`, a line that
-//! is turned into parameters.
+//! divided by; `columns`, those of the table that are shown; `newer`, a cursor as `cursor` is, in the
+//! other direction; and `search`, a line that is turned into parameters.
 
 use std::{fmt::Write as _, time::Duration};
 
