@@ -115,7 +115,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Whose the log is that can't be read, if it is another user's.
+/// The owner of the log that can't be read, if that is another user.
 fn another_owner(error: &Error) -> Option<String> {
     let Error::Io { path, source, .. } = error else {
         return None;

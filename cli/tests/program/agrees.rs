@@ -351,8 +351,8 @@ fn change(dir: &Path, stop: &AtomicBool) {
     }
 }
 
-/// What is there before and after an export of a range that is complete is in it; nothing else is,
-/// and nothing twice. Or the export isn't whole, and everybody can see that.
+/// An export of a complete range has the entries that are there before and after it; no others, and
+/// none twice. Or the export isn't whole, and everybody can see that.
 #[test]
 fn what_was_announced_as_complete_is_complete_while_all_changes() {
     let dir = log();

@@ -1,4 +1,4 @@
-//! What is shown beside schemas.
+//! The examples that are shown beside schemas.
 
 use serde_json::{Value, json};
 

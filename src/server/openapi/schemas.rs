@@ -86,7 +86,7 @@ struct Problem {
     /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong, and what to do.
+    /// The mistake, and what to do about it.
     detail: String,
     /// The parameter or the member of the body that it is about, if it is about one.
     parameter: Option<String>,
@@ -200,7 +200,7 @@ struct Scanned {
     lines: u64,
     bytes: u64,
     files: u64,
-    /// What could not be read: its entries may be missing. The first 100.
+    /// The first 100 parts of the log that could not be read; their entries may be missing.
     problems: Vec<UnreadPart>,
     /// How many there are besides.
     more_problems: u64,
@@ -282,7 +282,7 @@ impl PartialSchema for OpenApi {
     }
 }
 
-/// What a token opens; each scope includes those before it.
+/// The routes that a token opens; each scope includes those before it.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 enum Scope {
@@ -362,7 +362,7 @@ struct Hold {
     placed_by: Option<Actor>,
 }
 
-/// Who did something.
+/// The person or program that did something.
 #[derive(ToSchema)]
 struct Actor {
     r#type: String,
