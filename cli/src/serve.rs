@@ -47,6 +47,7 @@ pub(super) fn run(
     let router = RouterOptions::new()
         .max_requests(args.max_requests)
         .max_downloads(args.max_downloads)
+        .max_streams(args.max_streams.into())
         .max_requests_per_minute(args.max_requests_per_minute)
         .max_downloads_per_caller(args.max_downloads_per_caller.into())
         .max_streams_per_caller(args.max_streams_per_caller.into())

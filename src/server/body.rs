@@ -128,6 +128,7 @@ pub(super) fn body(
     Body::from_stream(Watched {
         chunks: ReceiverStream::new(waiting),
         is_made,
+        error: None,
         has_failed: false,
         ending,
     })
@@ -138,6 +139,8 @@ struct Watched {
     chunks: ReceiverStream<io::Result<Bytes>>,
     /// Whether all was made. The chunks also end when the thread that makes them panics.
     is_made: Arc<AtomicBool>,
+    /// What goes wrong, until it is given.
+    error: Option<io::Error>,
     has_failed: bool,
     ending: Ending,
 }
@@ -146,15 +149,27 @@ impl Stream for Watched {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let mut next = ready!(Pin::new(&mut self.chunks).poll_next(context));
         if next.is_none() && !self.has_failed && !self.is_made.load(Ordering::Acquire) {
             next = Some(Err(io::Error::other("the download could not be made")));
         }
-        self.has_failed |= matches!(next, Some(Err(_)));
         let chunk = next.as_ref();
         let chunk = chunk.map(|chunk| chunk.as_ref().map(Bytes::len));
         self.ending.gave(chunk);
-        Poll::Ready(next)
+        match next {
+            Some(Err(error)) => {
+                self.has_failed = true;
+                self.error = Some(error);
+                // At an error the connection drops what it has not sent yet, the head of the answer
+                // included; it sends that while it waits.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            next => Poll::Ready(next),
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl RouterOptions {
 
     /// The most clients that follow the log with `GET /stream` at once; the next client is refused
     /// with 503. Each takes up to four events of a megabyte, of the memory that
-    /// [`page_memory_bytes`](Self::page_memory_bytes) gives to all. Default: 32.
+    /// [`page_memory_bytes`](Self::page_memory_bytes) gives to all. 0 allows none. Default: 32.
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.streams = streams;
         self

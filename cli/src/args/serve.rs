@@ -103,6 +103,14 @@ pub(crate) struct ServeArgs {
     /// Serve at most this many downloads at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) max_downloads: usize,
+    /// Let at most this many clients follow the log at once, and refuse more; 0 allows none
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 32,
+        value_parser = clap::value_parser!(u16).range(0..=10_000)
+    )]
+    pub(crate) max_streams: u16,
     /// Answer at most this many requests of one caller in a minute, and refuse more with 429
     #[arg(
         long,

@@ -205,6 +205,7 @@ fn of_export(format: &str, bytes: &[u8]) -> Vec<String> {
                 }
             }
         }
+        "pdf" => return of_document(bytes),
         "gz" => {
             let mut reader = flate2::read::MultiGzDecoder::new(bytes);
             reader.read_to_string(&mut text).unwrap();
@@ -230,6 +231,19 @@ fn of_export(format: &str, bytes: &[u8]) -> Vec<String> {
     }
 }
 
+/// The ids of the entries in the table of a document: each stands in a line of its own.
+fn of_document(bytes: &[u8]) -> Vec<String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let mut pdftotext = Command::new("pdftotext");
+    let text = pdftotext.arg("-raw").arg(file.path()).arg("-").output();
+    let text = text.unwrap();
+    assert!(text.status.success(), "{}", err(&text));
+    let is_id = |line: &&str| uuid::Uuid::try_parse(line).is_ok();
+    let text = out(&text);
+    text.lines().filter(is_id).map(str::to_owned).collect()
+}
+
 /// All pages, each with some entries.
 fn of_pages(server: &Server, token: &str, parameters: &[Parameter]) -> Vec<String> {
     let mut found = Vec::new();
@@ -247,7 +261,7 @@ fn of_pages(server: &Server, token: &str, parameters: &[Parameter]) -> Vec<Strin
     }
 }
 
-const FORMATS: [&str; 5] = ["zip", "gz", "ndjson", "json", "csv"];
+const FORMATS: [&str; 6] = ["zip", "gz", "ndjson", "json", "csv", "pdf"];
 
 fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids.sort_unstable();
