@@ -45,7 +45,7 @@ pub(super) async fn login(State(model): State<Arc<Model>>, Json(login): Json<Log
     let actor = Actor::user(&user.id).name(&user.name);
     let reason = match () {
         () if user.failed_logins >= MAX_ATTEMPTS => "account_locked",
-        () if login.password != PASSWORD => "wrong_password",
+        () if login.password != user.password => "wrong_password",
         () => {
             user.failed_logins = 0;
             let secret = format!("{:032x}", fastrand::u128(..));
@@ -128,7 +128,7 @@ pub(super) async fn create(
     LoggedIn(by): LoggedIn,
     Json(new): Json<NewUser>,
 ) -> Answer {
-    let user = model.lock().add_user(&new.name, &new.role);
+    let user = model.lock().add_user(&new.name, &new.role, PASSWORD);
     audit!(
         "user.created",
         resource.type = "user",
@@ -179,8 +179,6 @@ pub(super) async fn update(
         return refused(StatusCode::FORBIDDEN, "only an admin changes roles");
     }
     let before = std::mem::replace(&mut user.role, change.role);
-    // Also lets someone in again who was locked out.
-    user.failed_logins = 0;
     audit!(
         "user.updated",
         resource.type = "user",
@@ -214,6 +212,57 @@ pub(super) async fn delete(
         username = user.name,
         deleted_by = by.name,
         "User {} deleted",
+        user.name
+    );
+    ok(json!({}))
+}
+
+/// Lets someone in again who was locked out.
+pub(super) async fn unlock(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Path(id): Path<String>,
+) -> Answer {
+    let mut state = model.lock();
+    let Some(user) = state.users.get_mut(&id) else {
+        return refused(StatusCode::NOT_FOUND, "there is no such user");
+    };
+    user.failed_logins = 0;
+    audit!(
+        "auth.account.unlocked",
+        resource.type = "user",
+        resource.id = user.id,
+        resource.name = user.name,
+        unlocked_by = by.name,
+        "Account {} unlocked",
+        user.name
+    );
+    ok(json!({}))
+}
+
+/// Gives an account a new password and ends its sessions.
+pub(super) async fn reset(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Path(id): Path<String>,
+) -> Answer {
+    let mut state = model.lock();
+    let before = state.sessions.len();
+    state.sessions.retain(|_, session| session.user.id != id);
+    let sessions_ended = before - state.sessions.len();
+    let Some(user) = state.users.get_mut(&id) else {
+        return refused(StatusCode::NOT_FOUND, "there is no such user");
+    };
+    user.password = format!("{:032x}", fastrand::u128(..));
+    audit!(
+        "auth.password.reset",
+        resource.type = "user",
+        resource.id = user.id,
+        resource.name = user.name,
+        severity = warning,
+        reset_by = by.name,
+        sessions_ended,
+        "Password of {} reset, {sessions_ended} of its sessions ended",
         user.name
     );
     ok(json!({}))

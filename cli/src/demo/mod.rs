@@ -16,10 +16,13 @@ mod children;
 mod guide;
 mod jobs;
 mod model;
+mod person;
 mod receiver;
 mod request;
+mod secrets;
 mod service;
 mod settings;
+mod story;
 mod traffic;
 
 use std::{

@@ -8,8 +8,11 @@ use std::{
 use axum::{Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// The password of all made-up people. It is never recorded.
+/// The password of the made-up people. It is never recorded.
 pub(super) const PASSWORD: &str = "correct-horse-battery";
+/// The account that a pipeline deploys with. Its password can be guessed.
+pub(super) const DEPLOYER: &str = "deploy";
+pub(super) const GUESSABLE: &str = "summer2026";
 /// So many failed logins lock an account.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 /// The users who are there from the start, with their roles.
@@ -29,6 +32,8 @@ pub(super) struct User {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) role: String,
+    #[serde(skip)]
+    pub(super) password: String,
     #[serde(skip)]
     pub(super) failed_logins: u32,
 }
@@ -65,8 +70,9 @@ impl Model {
     pub(super) fn new() -> Self {
         let mut state = State::default();
         for (name, role) in STAFF {
-            state.add_user(name, role);
+            state.add_user(name, role, PASSWORD);
         }
+        state.add_user(DEPLOYER, "operator", GUESSABLE);
         state
             .settings
             .insert("scan_interval_hours".into(), 24.into());
@@ -88,12 +94,13 @@ impl State {
         format!("{kind}-{}", self.last_id)
     }
 
-    pub(super) fn add_user(&mut self, name: &str, role: &str) -> User {
+    pub(super) fn add_user(&mut self, name: &str, role: &str, password: &str) -> User {
         let id = self.next_id("user");
         let user = User {
             id: id.clone(),
             name: format!("{name}@example.com"),
             role: role.to_owned(),
+            password: password.to_owned(),
             failed_logins: 0,
         };
         self.users.insert(id, user.clone());

@@ -4,13 +4,13 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Router, middleware,
-    routing::{delete, post, put},
+    routing::{delete, get, post, put},
 };
 use tokio::{net::TcpListener, sync::watch};
 use tracing_audit::AuditLog;
 use tracing_subscriber::prelude::*;
 
-use super::{accounts, jobs, model::Model, request, settings};
+use super::{accounts, jobs, model::Model, request, secrets, settings};
 use crate::failure::Failure;
 
 /// Opens the log of this process and makes it the one that `audit!` writes to.
@@ -39,6 +39,10 @@ pub(super) fn router() -> Router {
             "/users/{id}",
             delete(accounts::delete).patch(accounts::update),
         )
+        .route("/users/{id}/unlock", post(accounts::unlock))
+        .route("/users/{id}/reset", post(accounts::reset))
+        .route("/secrets/{name}", get(secrets::read))
+        .route("/leaks", post(secrets::report))
         .route("/scans", post(jobs::scan))
         .route("/rotations", post(jobs::rotate))
         .route("/syncs", post(jobs::sync))

@@ -1,13 +1,17 @@
 //! The demo's users: each a task that sends real HTTP requests, sensible ones in sensible order,
 //! with pauses.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time};
+use tokio::sync::watch;
 
-use super::model::{PASSWORD, STAFF};
+use super::{
+    model::{PASSWORD, STAFF},
+    person::Person,
+    story::Story,
+};
 
 const AGENTS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
@@ -26,59 +30,47 @@ pub(super) struct Traffic {
     pub(super) rate: f64,
 }
 
-/// One user at a browser or a shell.
-struct Person {
-    client: Client,
-    base: String,
-    address: String,
-    agent: &'static str,
-    pause: Duration,
-    session: Option<String>,
-}
-
 /// Sends requests until `stop` says so.
 pub(super) async fn run(traffic: Traffic, stop: watch::Receiver<bool>) {
-    let traffic = Arc::new(traffic);
-    // The last one guesses passwords.
-    let people = STAFF.len() + 1;
-    let pause = Duration::from_secs_f64(people as f64 / traffic.rate);
+    let pause = Duration::from_secs_f64(STAFF.len() as f64 / traffic.rate);
     let client = Client::builder()
         .timeout(Duration::from_secs(10))
         .no_proxy()
         .build()
         .unwrap_or_default();
+    let mut bases = traffic.bases.iter().cycle().cloned();
     let mut tasks = tokio::task::JoinSet::new();
-    for n in 0..people {
-        let base = traffic
-            .bases
-            .get(n % traffic.bases.len().max(1))
-            .cloned()
-            .unwrap_or_default();
-        let address = format!("192.0.2.{}", 10 + n);
+    for (n, (name, _)) in STAFF.into_iter().enumerate() {
         let person = Person {
             client: client.clone(),
-            base,
-            address,
+            base: bases.next().unwrap_or_default(),
+            address: format!("192.0.2.{}", 10 + n),
             agent: AGENTS[n % AGENTS.len()],
             pause,
             session: None,
         };
-        let mut stop = stop.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => {}
-                () = person.live(n) => {}
-            }
-        });
+        tasks.spawn(until(stop.clone(), person.live(name)));
     }
+    let story = Story {
+        client,
+        // Each instance has accounts of its own; the one who is locked out works at the first.
+        base: traffic.bases.into_iter().next().unwrap_or_default(),
+        pause,
+    };
+    tasks.spawn(until(stop, story.play()));
     while tasks.join_next().await.is_some() {}
 }
 
+/// Goes on until `stop` says so.
+async fn until(mut stop: watch::Receiver<bool>, what: impl Future<Output = ()>) {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = what => {}
+    }
+}
+
 impl Person {
-    async fn live(mut self, n: usize) {
-        let Some((name, _)) = STAFF.get(n) else {
-            return self.guess().await;
-        };
+    async fn live(mut self, name: &str) {
         let name = format!("{name}@example.com");
         loop {
             if fastrand::u8(..8) == 0 {
@@ -90,51 +82,8 @@ impl Person {
             for _ in 0..fastrand::u8(4..12) {
                 self.work().await;
             }
-            self.send(Method::POST, "/logout", json!({})).await;
-            self.session = None;
+            self.log_out().await;
         }
-    }
-
-    /// A person who doesn't know the password, and locks an account by trying. An administrator
-    /// unlocks it in time.
-    async fn guess(mut self) {
-        loop {
-            for password in ["letmein", "password1", "hunter2", "qwertz"] {
-                self.login("emre@example.com", password).await;
-            }
-            self.login("root@example.com", "toor").await;
-            self.unlock().await;
-        }
-    }
-
-    async fn unlock(&mut self) {
-        if self.login("ann@example.com", PASSWORD).await {
-            // The fifth of the staff.
-            self.send(
-                Method::PATCH,
-                "/users/user-5",
-                json!({ "role": "operator" }),
-            )
-            .await;
-            self.send(Method::POST, "/logout", json!({})).await;
-        }
-        self.session = None;
-    }
-
-    async fn login(&mut self, name: &str, password: &str) -> bool {
-        self.session = None;
-        let answer = self
-            .send(
-                Method::POST,
-                "/login",
-                json!({ "username": name, "password": password }),
-            )
-            .await;
-        self.session = answer
-            .get("token")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        self.session.is_some()
     }
 
     async fn work(&mut self) {
@@ -171,6 +120,7 @@ impl Person {
                 .await;
             }
             13 => {
+                self.send(Method::GET, "/secrets/smtp-key", json!({})).await;
                 let hours = [6, 12, 24][fastrand::usize(..3)];
                 self.send(put, "/settings/scan_interval_hours", json!(hours))
                     .await;
@@ -207,27 +157,6 @@ impl Person {
                 self.send(delete, &path, json!({})).await;
             }
         }
-    }
-
-    /// Sends one request, then pauses. A failed request counts as an empty answer.
-    async fn send(&self, method: Method, path: &str, body: Value) -> Value {
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.base))
-            .json(&body);
-        request = request
-            .header("user-agent", self.agent)
-            .header("x-forwarded-for", &self.address);
-        if let Some(session) = &self.session {
-            request = request.bearer_auth(session);
-        }
-        let answer = match request.send().await {
-            Ok(response) => response.json().await.unwrap_or_default(),
-            Err(_) => Value::Null,
-        };
-        // Around the mean, as people do.
-        time::sleep(self.pause.mul_f64(0.5 + fastrand::f64())).await;
-        answer
     }
 }
 
