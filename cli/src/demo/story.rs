@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Method};
 use serde_json::json;
+use tokio::time;
 
 use super::{
     model::{DEPLOYER, GUESSABLE, PASSWORD, STAFF},
@@ -24,6 +25,8 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) async fn play(self) {
+        // First, an ordinary day.
+        time::sleep(self.pause * 20).await;
         self.break_in().await;
         self.leak().await;
         self.put_right().await;
