@@ -43,6 +43,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RawEntry {
     key: Key,
+    seq: Seq,
     line: Box<[u8]>,
     /// Where the fields are; found when one is asked for, because most entries are only passed on.
     scanned: OnceLock<Box<scan::Scanned>>,
@@ -52,6 +53,7 @@ impl RawEntry {
     pub(super) fn new(fields: &Fields<'_>, line: &[u8]) -> Self {
         Self {
             key: Key::of(fields),
+            seq: Seq(fields.seq),
             line: line.into(),
             scanned: OnceLock::new(),
         }
@@ -86,7 +88,7 @@ impl RawEntry {
 
     /// The number of the entry in its stream.
     pub fn seq(&self) -> Seq {
-        Seq(self.fields().seq)
+        self.seq
     }
 
     /// Parses the whole line: into an [`Entry`](crate::Entry), a `serde_json::Value`, or a type of
