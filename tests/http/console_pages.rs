@@ -391,6 +391,27 @@ async fn styles_and_scripts_are_stored_by_browsers() {
 }
 
 #[tokio::test]
+async fn pages_and_styles_are_compressed_for_browsers_that_want_that() {
+    let served = served(0, RouterOptions::new());
+    let plain = Request::get("/audit/sign-in").body(Body::empty()).unwrap();
+    let plain = served.send(plain).await;
+    assert!(plain.headers.get(header::CONTENT_ENCODING).is_none());
+    let style = plain.text().split("/audit/assets/").nth(1).unwrap();
+    let style = format!("/audit/assets/{}", style.split('"').next().unwrap());
+    for path in ["/audit/sign-in", &style] {
+        let request = Request::get(path).header(header::ACCEPT_ENCODING, "gzip, br");
+        let packed = served.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(packed.header(header::CONTENT_ENCODING), "gzip", "{path}");
+        assert_eq!(packed.header(header::VARY), "accept-encoding", "{path}");
+        let text = flate2::read::GzDecoder::new(&packed.body[..]);
+        let text = std::io::read_to_string(text).unwrap();
+        assert!(packed.body.len() < text.len() / 2, "{path}");
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        assert_eq!(served.send(request).await.text(), text, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_console_works_at_any_path() {
     let served = served(1, RouterOptions::new());
     let root = served.log.router(RouterOptions::new()).unwrap();

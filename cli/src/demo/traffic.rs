@@ -93,7 +93,7 @@ impl Person {
         let delete = Method::DELETE;
         match fastrand::u8(..20) {
             0..=4 => {
-                let mode = ["full", "incremental", "broken"][fastrand::usize(..3)];
+                let mode = ["full", "full", "incremental", "broken"][fastrand::usize(..4)];
                 self.send(
                     post,
                     "/scans",

@@ -53,6 +53,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use tower_http::{CompressionLevel, compression::CompressionLayer};
 
 #[cfg(feature = "webhook")]
 use self::administration::webhooks;
@@ -87,6 +88,9 @@ pub(super) fn routes() -> Router<State> {
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
+        // A site elsewhere can't have a page compressed beside a guess of its own (BREACH): the cookie
+        // of a session doesn't come with its requests.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 
 /// The head of a request for a page. Whatever refuses the request answers with a page then.
