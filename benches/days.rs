@@ -15,7 +15,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+#[cfg(feature = "console")]
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, request::Parts},
+};
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+#[cfg(feature = "console")]
+use tower::ServiceExt as _;
+#[cfg(feature = "console")]
+use tracing_audit::http::{Access, RouterOptions, Scope, read_only_router};
 use tracing_audit::{
     AuditLog, AuditReader, Filter, Query,
     reader::{Order, Page, PageStart, StatsQuery, Step},
@@ -288,6 +297,48 @@ fn texts(dir: &Path) {
     );
 }
 
+/// The console's pages, as the server makes them.
+#[cfg(feature = "console")]
+fn console(dir: &Path, size: &Size) {
+    let options = RouterOptions::new()
+        .max_requests_per_minute(1_000_000)
+        .unrecorded_reads(true)
+        .authorizer(|_: &Parts| {
+            Ok(Access {
+                actor_type: "user".into(),
+                id: "bench".into(),
+                name: String::new(),
+                scope: Scope::Read,
+                tenant: None,
+            })
+        });
+    let router = read_only_router(dir, options).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let get = |name: &str, path: &str| {
+        let (_, page) = timed(name, 11, |_| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            runtime.block_on(async {
+                let answer = router.clone().oneshot(request).await.unwrap();
+                assert_eq!(answer.status(), 200, "{path}");
+                to_bytes(answer.into_body(), usize::MAX).await.unwrap()
+            })
+        });
+        println!("  {} bytes", page.len());
+    };
+    let all = format!(
+        "/?start_date={}&end_date={}",
+        size.start().date_naive(),
+        now().date_naive()
+    );
+    get("the console's first view, of 24 hours", "/");
+    get("a value of it clicked", "/?outcome=failure");
+    get("the console's view of all days", &all);
+    get(
+        "a value of it clicked",
+        &format!("{all}&event_type=secret.read"),
+    );
+}
+
 fn main() {
     let size = Size::of_environment();
     let temporary = tempfile::tempdir().unwrap();
@@ -301,4 +352,6 @@ fn main() {
     look_ups(&dir, &size);
     counts(&dir, &size);
     texts(&dir);
+    #[cfg(feature = "console")]
+    console(&dir, &size);
 }
