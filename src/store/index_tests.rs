@@ -138,6 +138,26 @@ fn actors_are_found_by_their_types_and_addresses_by_any_spelling() {
 }
 
 #[test]
+fn a_tenants_value_is_not_found_for_another_tenant() {
+    let ann = line(1, "ann", 1);
+    let text = [ann, line(2, "bob", 2).replace("acme", "globex")].join("\n") + "\n";
+    for (version, held) in [(VERSION, [true, false]), (2, [true, true])] {
+        let mut builder = IndexBuilder::of_version(version, STEM.parse().unwrap());
+        builder.push(text.as_bytes(), 9);
+        let tenant = Some(&b"acme"[..]);
+        let of_builder = [b"ann", b"bob"]
+            .map(|value| builder.may_contain(0, Key::Actor, tenant, value.as_slice()));
+        let (_dir, path) = written(&builder.finish(12_345, [7; 32]).encode());
+        let index = Index::read(&OsFs, &path).unwrap();
+        let actors = index.blooms(&OsFs, &path, Key::Actor).unwrap();
+        let of_acme = [b"ann", b"bob"].map(|value| actors.may_contain_of(0, b"acme", value));
+        assert_eq!([of_acme, of_builder], [held; 2], "version {version}");
+        assert!(actors.may_contain(0, b"ann") && actors.may_contain(0, b"bob"));
+        assert!(!actors.may_contain(0, b"eve") && !actors.may_contain_of(0, b"acme", b"eve"));
+    }
+}
+
+#[test]
 fn a_builder_answers_as_its_index_does() {
     let blocks = [
         block(1..9, "user-1"),
@@ -148,7 +168,7 @@ fn a_builder_answers_as_its_index_does() {
     for block in &blocks {
         builder.push(block.as_bytes(), 0);
     }
-    let ask = |block, value: &str| builder.may_contain(block, Key::Actor, value.as_bytes());
+    let ask = |block, value: &str| builder.may_contain(block, Key::Actor, None, value.as_bytes());
     assert_eq!([0, 1, 2].map(|b| ask(b, "user-1")), [true, true, false]);
     assert_eq!([0, 1, 2].map(|b| ask(b, "user-2")), [false, true, true]);
 }
