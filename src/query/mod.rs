@@ -70,7 +70,8 @@ pub(crate) use place::{Place, Runs, read_places, write_places};
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
 pub use stats::{
-    OutcomeCounts, SeverityCounts, Stats, StatsQuery, Step, StepCounts, Top, TopValues, ValueCount,
+    OutcomeCounts, SeverityCounts, Stats, StatsField, StatsQuery, Step, StepCounts, Top, TopValues,
+    ValueCount,
 };
 #[cfg(feature = "webhook")]
 pub(crate) use tail::Room;

@@ -10,8 +10,8 @@
 //! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the
 //!          file; its name; the sections
 //! rows     64 bytes per block
-//! tally    the counts of the file's entries, see `tally`; absent if it would be too long; CRC-32 in
-//!          the head
+//! tally    the counts of the file's entries, see `tally`, which says as well when there is none;
+//!          CRC-32 in the head
 //! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32
 //!          in the head
 //! ```
@@ -20,8 +20,9 @@
 //!
 //! Older versions are still read. Version 2 has no pairs of a tenant and a value in its filters, so a
 //! question about one tenant's value reads each block that has this tenant and, of whichever tenant,
-//! this value. Version 1 also has no types of actors in its filters, has addresses in them as they
-//! stand in the lines, has no tally, and doesn't cover its version with the CRC.
+//! this value; and it has no tally where later versions leave out values. Version 1 also has no
+//! types of actors in its filters, has addresses in them as they stand in the lines, has no tally at
+//! all, and doesn't cover its version with the CRC.
 
 use std::{fmt, path::Path};
 
@@ -40,7 +41,8 @@ use crate::{
 const MAGIC: &[u8; 8] = b"AUDITIDX";
 pub(super) const VERSION: u32 = 3;
 pub(super) const FIRST_VERSION: u32 = 1;
-/// The first version with pairs of a tenant and a value in its filters.
+/// The first version with pairs of a tenant and a value in its filters, and the first whose tally
+/// leaves out values rather than be too long.
 const FIRST_WITH_PAIRS: u32 = 3;
 /// Magic, version and CRC.
 const PREFIX: usize = 16;
@@ -364,6 +366,11 @@ fn head_len(version: u32) -> usize {
 
 /// Whether the filters of this version have pairs of a tenant and a value.
 pub(super) fn has_pairs(version: u32) -> bool {
+    version >= FIRST_WITH_PAIRS
+}
+
+/// Whether the tally of this version leaves out values rather than be too long.
+pub(super) fn leaves_out_values(version: u32) -> bool {
     version >= FIRST_WITH_PAIRS
 }
 

@@ -10,7 +10,7 @@ use memchr::memchr_iter;
 use super::{
     bloom::{self, Hashes},
     gzip::HEADER_LEN,
-    index::{Block, Built, FIRST_VERSION, Index, Key, VERSION, has_pairs},
+    index::{Block, Built, FIRST_VERSION, Index, Key, VERSION, has_pairs, leaves_out_values},
     names::FileStem,
     tally::TallyBuilder,
 };
@@ -66,7 +66,7 @@ impl IndexBuilder {
             first_id: String::new(),
             last_id: String::new(),
             crc: crc32fast::Hasher::new(),
-            tally: (version > FIRST_VERSION).then(TallyBuilder::default),
+            tally: (version > FIRST_VERSION).then(|| TallyBuilder::new(leaves_out_values(version))),
         }
     }
 
