@@ -7,18 +7,15 @@ use crate::{
 };
 
 /// The Bloom filters of one sealed file, of the keys that a filter asks for.
-pub(super) struct BlockFilters<'a> {
-    filter: &'a Filter,
-    blooms: Vec<(Key, Blooms)>,
-}
+pub(super) struct BlockFilters(Vec<(Key, Blooms)>);
 
-impl<'a> BlockFilters<'a> {
+impl BlockFilters {
     /// Reads them from the file's index. Of a key whose filters can't be read, which `report` is
     /// told, any block can have what is wanted.
     pub(super) fn read(
         files: &Files,
         stem: &FileStem,
-        filter: &'a Filter,
+        filter: &Filter,
         mut report: impl FnMut(Error),
     ) -> Self {
         let mut blooms = Vec::new();
@@ -28,13 +25,13 @@ impl<'a> BlockFilters<'a> {
                 Err(error) => report(error),
             }
         }
-        Self { filter, blooms }
+        Self(blooms)
     }
 
-    /// Whether a block can have an entry that is wanted.
-    pub(super) fn may_match(&self, block: usize) -> bool {
-        self.filter.may_match(|key, tenant, value| {
-            let of_key = self.blooms.iter().find(|(of, _)| *of == key);
+    /// Whether a block can have an entry that the filter wants.
+    pub(super) fn may_match(&self, block: usize, filter: &Filter) -> bool {
+        filter.may_match(|key, tenant, value| {
+            let of_key = self.0.iter().find(|(of, _)| *of == key);
             of_key.is_none_or(|(_, blooms)| match tenant {
                 Some(tenant) => blooms.may_contain_of(block, tenant, value),
                 None => blooms.may_contain(block, value),

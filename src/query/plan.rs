@@ -318,11 +318,13 @@ impl<'a> BlockPlan<'a> {
         }
         // Blocks whose filters can't be read are all read, so that hides no entry.
         let problems = &mut self.problems;
-        let filters = BlockFilters::read(self.files, &stem, &self.wanted.filter, |error| {
+        let filter = &self.wanted.filter;
+        let filters = BlockFilters::read(self.files, &stem, filter, |error| {
             problems.push(Problem::hiding_nothing(source.name(), error.without_path()));
         });
         let blocks = sealed.index.blocks.iter().enumerate();
-        let (read, ruled_out): (Vec<_>, Vec<_>) = blocks.partition(|(n, _)| filters.may_match(*n));
+        let (read, ruled_out): (Vec<_>, Vec<_>) =
+            blocks.partition(|(n, _)| filters.may_match(*n, filter));
         for (_, block) in ruled_out {
             if self.wanted.overlaps(block.min, block.max) {
                 self.wanted.counter.add(block.plain_len.into());

@@ -2,6 +2,7 @@
 //! others hold.
 
 use super::*;
+use crate::query::tail::Room;
 
 /// Enough to fill a block of a live file with a few entries.
 const PADDING: usize = 70 << 10;
@@ -85,4 +86,39 @@ fn a_question_about_several_tenants_finds_the_values_of_each() {
         asked(&reader, &[("tenant_id", "!globex"), ("actor", "ann")]).0,
         15
     );
+}
+
+#[test]
+fn a_follower_reads_no_sealed_blocks_without_entries_of_its_tenant() {
+    let log = Log::new();
+    let of_globex = |seq| line(seq, "globex", "bob", "192.0.2.1", PADDING);
+    let mut lines: Vec<_> = (1..=40).map(of_globex).collect();
+    lines.push(line(41, "acme", "ann", "192.0.2.7", 0));
+    lines.extend((42..=80).map(of_globex));
+    lines.push(line(81, "acme", "ann", "192.0.2.7", 0));
+    log.sealed(&stem(0, 1), &lines);
+    // Room for the two blocks that have an entry of acme, and a part of a third.
+    let room = Room {
+        entries: 5,
+        bytes: usize::MAX,
+        scanned: 700 << 10,
+    };
+    let found = |params: &[(&str, &str)]| {
+        let filter = Filter::parse(params.iter().copied()).unwrap();
+        let mut tail = Tail::empty(Arc::clone(log.reader().files()), filter);
+        let (live, streams) = tail.list().unwrap();
+        for (stream, files) in streams {
+            tail.begin(stream, files);
+        }
+        let found = tail.read_on(&live, room).unwrap();
+        let seqs: Vec<_> = found.iter().map(|placed| placed.entry.seq().0).collect();
+        (seqs, tail.places().0.into_values().next().unwrap().seq)
+    };
+    assert_eq!(found(&[("tenant_id", "acme")]), (vec![41, 81], 81));
+    let of_ann = [("tenant_id", "acme"), ("actor", "ann")];
+    assert_eq!(found(&of_ann), (vec![41, 81], 81));
+    assert_eq!(found(&[]), (vec![1, 2, 3, 4, 5], 5));
+    // Nothing is read, and the file is behind the follower.
+    let of_bob = [("tenant_id", "acme"), ("actor", "bob")];
+    assert_eq!(found(&of_bob), (vec![], 81));
 }

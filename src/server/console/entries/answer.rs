@@ -262,3 +262,39 @@ fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
         hints,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        AuditLog,
+        store::{fs::OsFs, gzip::Level, layout::Layout, samples, seal::seal},
+    };
+
+    #[tokio::test]
+    async fn all_fields_are_counted_also_if_a_file_has_to_be_read_for_one() {
+        let log = AuditLog::for_tests();
+        let (layout, stem) = (Layout::of(log.dir()), samples::stem(1));
+        let line = |seq: u64| {
+            let id = format!(r#""id":"{seq}-{}","name""#, "x".repeat(20_000));
+            samples::line(seq).replacen(r#""id":"user-"#, &format!(r#"{id}:"","other":""#), 1)
+                + "\n"
+        };
+        fs::write(layout.live(&stem), (1..=30).map(line).collect::<String>()).unwrap();
+        seal(&OsFs, &layout, &stem, Level::FASTEST).unwrap();
+        fs::remove_file(layout.live(&stem)).unwrap();
+
+        let visit = Visit::of(&log);
+        let quick = visit
+            .app
+            .reader
+            .quick_stats(&StatsQuery::default())
+            .unwrap();
+        assert_eq!(uncounted(&quick.top), [StatsField::Actor]);
+        let counted = count(&visit, StatsQuery::default()).await.unwrap().unwrap();
+        assert_eq!(uncounted(&counted.top), []);
+        assert!(counted.top.actor.unwrap().distinct >= Some(30));
+    }
+}
