@@ -19,7 +19,8 @@ pub use crate::{
     entry::{EntryActor, EntryContext, EntryOutcome, EntryResource},
     query::{
         Order, OutcomeCounts, Page, PageStart, Problem as Unreadable, Scanned, SeverityCounts,
-        Stats, StatsQuery, Step, StepCounts, Tail, TailStart, Top, TopValues, ValueCount,
+        Stats, StatsField, StatsQuery, Step, StepCounts, Tail, TailStart, Top, TopValues,
+        ValueCount,
     },
     verify::{Finding, FindingKind, FindingLevel, VerifyReport},
 };

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table};
 use tracing_audit::{
     AuditReader, Error, Timestamp,
-    reader::{Stats, StatsQuery, Step, Top},
+    reader::{Stats, StatsField, StatsQuery, Step, Top},
 };
 
 use super::{
@@ -36,6 +36,9 @@ pub(super) fn run(args: &StatsArgs) -> Result<Outcome, Failure> {
         include_access: args.include_access,
         ..StatsQuery::default()
     };
+    if !args.fields.is_empty() {
+        query.fields.clone_from(&args.fields);
+    }
     if format == StatsFormat::Table {
         query.most_steps = ROWS;
     }
@@ -66,18 +69,23 @@ fn write_tables(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
         None => writeln!(out, "{entries}")?,
     }
     writeln!(out, "\n{}", time_table(stats).trim_fmt())?;
-    for (heading, top) in [
-        ("EVENT TYPE", &stats.top.event_type),
-        ("SEVERITY", &stats.top.severity),
-        ("OUTCOME", &stats.top.outcome),
-        ("ACTOR", &stats.top.actor),
-        ("ADDRESS", &stats.top.ip_address),
-    ] {
-        if top.without < stats.total {
-            writeln!(out, "\n{}", value_table(heading, top).trim_fmt())?;
+    for field in StatsField::ALL {
+        let top = stats.top.of(field);
+        if let Some(top) = top.filter(|top| top.without < stats.total) {
+            writeln!(out, "\n{}", value_table(heading(field), top).trim_fmt())?;
         }
     }
     Ok(())
+}
+
+fn heading(field: StatsField) -> &'static str {
+    match field {
+        StatsField::EventType => "EVENT TYPE",
+        StatsField::Severity => "SEVERITY",
+        StatsField::Outcome => "OUTCOME",
+        StatsField::Actor => "ACTOR",
+        StatsField::IpAddress => "ADDRESS",
+    }
 }
 
 /// The counts over time, a row for each step.

@@ -23,7 +23,7 @@ pub struct Export {
 enum Content {
     /// Put together of blocks that are packed already.
     Copied(Arc<Download>, Vec<Problem>),
-    Filtered(Filtered),
+    Filtered(Box<Filtered>),
 }
 
 /// How far an export has come in the log; see [`Export::progress`].
@@ -97,7 +97,7 @@ impl AuditReader {
     /// file is written is an error of [`write_to`](Export::write_to).
     pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
         let content = if !format.is_copied() || filter.has_field_filters() {
-            Content::Filtered(Filtered {
+            Content::Filtered(Box::new(Filtered {
                 reader: self.clone(),
                 filter: filter.clone(),
                 order: Order::Asc,
@@ -106,7 +106,7 @@ impl AuditReader {
                 #[cfg(feature = "pdf")]
                 requested_by: None,
                 entries: Arc::default(),
-            })
+            }))
         } else {
             self.copied(filter, format)?
         };

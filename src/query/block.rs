@@ -197,13 +197,11 @@ impl<'a> BlockReader<'a> {
                 }
             }
         } else {
-            this.search_candidates(
-                Haystack {
-                    plain,
-                    lower: &this.lower,
-                },
-                give,
-            );
+            let lower = &this.lower;
+            let lines = Haystack { plain, lower };
+            this.wanted.filter.each_candidate(lines, &mut |line| {
+                this.take(line, give);
+            });
         }
         let what = |n| {
             format!(
@@ -218,27 +216,6 @@ impl<'a> BlockReader<'a> {
             bytes: plain.len() as u64,
             problems,
             ..Found::default()
-        }
-    }
-
-    /// Looks at the lines that have in them what is looked for.
-    fn search_candidates<'b>(
-        &self,
-        lines: Haystack<'b>,
-        give: &mut dyn FnMut(&Fields<'b>, &'b [u8]),
-    ) {
-        let (filter, plain) = (&self.wanted.filter, lines.plain);
-        let mut next = filter.first_candidate(lines);
-        while let Some(at) = next {
-            let (before, behind) = plain.split_at_checked(at).unwrap_or((plain, &[]));
-            let start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
-            let end = memchr::memchr(b'\n', behind).map_or(plain.len(), |lf| at + lf);
-            self.take(plain.get(start..end).unwrap_or_default(), give);
-            next = if end + 1 < plain.len() {
-                filter.next_candidate(lines, end + 1)
-            } else {
-                None
-            };
         }
     }
 

@@ -163,6 +163,11 @@ impl Condition {
         }
     }
 
+    /// Whether it wants certain tenants.
+    pub(super) fn is_of_tenants(&self) -> bool {
+        matches!(self, Self::Exact(Field::Tenant, _))
+    }
+
     /// A guess how rare its needle is: the lowest is looked for first.
     pub(super) fn rarity(&self) -> u8 {
         match self {

@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use super::{
     condition::{self, Condition, Field},
     instant,
-    needle::{Haystack, Needle},
+    needle::Haystack,
+    needles::Needles,
     parameters::{self, Parameters, Values},
 };
 use crate::{
@@ -67,12 +68,13 @@ pub struct Filter {
     params: Vec<(String, String)>,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
-    /// All must hold.
+    /// All must hold. The one about tenants comes first, so that no other is looked at for the
+    /// entries of other tenants.
     conditions: Vec<Condition>,
     /// None may hold.
     exclusions: Vec<Condition>,
-    /// Bytes that every matching line contains, the rarest (by a guess) first.
-    needles: Vec<Needle>,
+    /// Bytes that every matching line contains.
+    needles: Needles,
     /// The values to look up in a block's Bloom filters: for each key, a block must have one.
     keys: Vec<(Key, Vec<Vec<u8>>)>,
     /// Whether entries about reads of the log are left out.
@@ -228,11 +230,26 @@ impl Filter {
         self.start.is_none_or(|start| start <= max) && self.end.is_none_or(|end| min < end)
     }
 
-    /// Whether a block can have a matching line, by the values that `may_contain` finds in it.
-    pub(crate) fn may_match(&self, may_contain: impl Fn(Key, &[u8]) -> bool) -> bool {
-        self.keys
-            .iter()
-            .all(|(key, values)| values.iter().any(|value| may_contain(*key, value)))
+    /// Whether a block can have a matching line, by the values that `may_contain` finds in it, of the
+    /// tenant that it is given if the filter wants certain tenants. So which blocks are read for the
+    /// holder of a tenant's token doesn't depend on what others hold.
+    pub(crate) fn may_match(
+        &self,
+        may_contain: impl Fn(Key, Option<&[u8]>, &[u8]) -> bool,
+    ) -> bool {
+        let has_all = |tenant: Option<&[u8]>| {
+            let mut others = self.keys.iter().filter(|(key, _)| *key != Key::Tenant);
+            others.all(|(key, values)| {
+                let mut values = values.iter();
+                values.any(|value| may_contain(*key, tenant, value))
+            })
+        };
+        match self.keys.iter().find(|(key, _)| *key == Key::Tenant) {
+            None => has_all(None),
+            Some((key, tenants)) => tenants
+                .iter()
+                .any(|tenant| may_contain(*key, None, tenant) && has_all(Some(tenant))),
+        }
     }
 
     /// The keys that [`may_match`](Self::may_match) asks for.
@@ -240,37 +257,20 @@ impl Filter {
         self.keys.iter().map(|(key, _)| *key)
     }
 
-    /// Where lines may have a match: `None` if nowhere, else at this byte or after it.
-    pub(super) fn first_candidate(&self, lines: Haystack<'_>) -> Option<usize> {
-        let Some((rarest, others)) = self.needles.split_first() else {
-            return Some(0);
-        };
-        let first = rarest.find(lines, 0)?;
-        others
-            .iter()
-            .all(|needle| needle.find(lines, 0).is_some())
-            .then_some(first)
-    }
-
-    /// The same from this byte on. Ask only after [`first_candidate`](Self::first_candidate).
-    pub(super) fn next_candidate(&self, lines: Haystack<'_>, from: usize) -> Option<usize> {
-        self.needles
-            .first()
-            .map_or(Some(from), |rarest| rarest.find(lines, from))
+    /// Passes the lines that may match to `give`, without their LF.
+    pub(super) fn each_candidate<'b>(&self, lines: Haystack<'b>, give: &mut dyn FnMut(&'b [u8])) {
+        self.needles.each_line(lines, give);
     }
 
     /// Whether candidates are looked for in lower case.
     pub(super) fn needs_lower(&self) -> bool {
-        self.needles
-            .iter()
-            .any(|needle| matches!(needle, Needle::Lower(_)))
+        self.needles.needs_lower()
     }
 
     /// Wants only the entry with this id, if it is one of those that are wanted.
     pub(super) fn with_id(mut self, id: [u8; 36]) -> Self {
         let condition = Condition::Exact(Field::Id, vec![id.to_vec()]);
-        // Nothing is rarer.
-        self.needles.splice(..0, condition.needle());
+        self.needles.add_rarest(&condition);
         self.conditions.push(condition);
         self
     }
@@ -291,7 +291,10 @@ impl Filter {
                            later end";
             return Err(Error::invalid("start_date", problem));
         }
-        filter.needles = needles(&filter.conditions);
+        filter
+            .conditions
+            .sort_by_key(|condition| !condition.is_of_tenants());
+        filter.needles = Needles::of(&filter.conditions);
         Ok(filter)
     }
 
@@ -338,16 +341,6 @@ impl Filter {
             .extend(wanted.chain(excluded).map(|text| (name.to_owned(), text)));
         Ok(())
     }
-}
-
-/// The needles of all conditions, the rarest first.
-fn needles(conditions: &[Condition]) -> Vec<Needle> {
-    let found = conditions
-        .iter()
-        .filter_map(|condition| Some((condition.rarity(), condition.needle()?)));
-    let mut needles: Vec<_> = found.collect();
-    needles.sort_by_key(|(rarity, _)| *rarity);
-    needles.into_iter().map(|(_, needle)| needle).collect()
 }
 
 #[cfg(test)]

@@ -9,16 +9,22 @@ fn parse(params: &[(&str, &str)]) -> Result<Filter> {
     Filter::parse(params.iter().copied())
 }
 
+fn is_candidate(filter: &Filter, line: Haystack<'_>) -> bool {
+    let mut found = false;
+    filter.each_candidate(line, &mut |_| found = true);
+    found
+}
+
 fn finds(params: &[(&str, &str)]) -> bool {
     let filter = parse(params).unwrap();
     let matches = filter.matches(&scan(LINE.as_bytes()).unwrap());
     let (plain, lower) = (LINE.as_bytes(), LINE.to_ascii_lowercase());
-    let candidate = filter.first_candidate(Haystack {
+    let lines = Haystack {
         plain,
         lower: lower.as_bytes(),
-    });
+    };
     assert!(
-        !matches || candidate.is_some(),
+        !matches || is_candidate(&filter, lines),
         "a needle misses what matches: {params:?}"
     );
     matches
@@ -150,10 +156,7 @@ fn matches(line: &str, params: &[(&str, &str)]) -> bool {
         lower: lower.as_bytes(),
     };
     let matches = filter.matches(&scan(line.as_bytes()).unwrap());
-    assert!(
-        !matches || filter.first_candidate(lines).is_some(),
-        "{params:?}"
-    );
+    assert!(!matches || is_candidate(&filter, lines), "{params:?}");
     matches
 }
 
@@ -407,4 +410,37 @@ fn filters_of_the_same_meaning_have_the_same_parameters() {
             .has_field_filters()
     );
     assert!(parse(&[("q", "x")]).unwrap().has_field_filters());
+}
+
+#[test]
+fn only_lines_of_the_tenant_are_looked_at_whatever_others_have() {
+    let own = LINE.replace("Front", "Back");
+    let of_globex = LINE.replace("acme", "globex");
+    let lines = [&*own, &of_globex, &of_globex, &own].join("\n") + "\n";
+    let lower = lines.to_ascii_lowercase();
+    let lines = Haystack {
+        plain: lines.as_bytes(),
+        lower: lower.as_bytes(),
+    };
+    let candidates = |params: &[(&str, &str)]| {
+        let mut count = 0;
+        parse(params)
+            .unwrap()
+            .each_candidate(lines, &mut |_| count += 1);
+        count
+    };
+    for (name, value) in [
+        ("q", "FRONT"),
+        ("resource", "Front"),
+        ("resource", "nowhere"),
+    ] {
+        let of = |tenant| candidates(&[("tenant_id", tenant), (name, value)]);
+        let of_others = if value == "nowhere" { 0 } else { 2 };
+        assert_eq!((of("acme"), of("globex")), (0, of_others), "{name}={value}");
+    }
+    let both = [("tenant_id", "acme"), ("tenant_id", "globex")];
+    assert_eq!(candidates(&[both[0]]), 2);
+    assert_eq!(candidates(&[both[0], both[1], ("q", "back")]), 2);
+    assert_eq!(candidates(&[("q", "back")]), 2);
+    assert_eq!(candidates(&[]), 4);
 }

@@ -6,10 +6,11 @@
 //!
 //! ```text
 //! filter    parameters, compared as bytes with the fields of a line (condition), after a quick
-//!           search for bytes that a matching line must have (needle); dates are read by instant,
-//!           values that have several spellings compared by address and number
+//!           search for bytes that a matching line must have (needle, needles); dates are read by
+//!           instant, values that have several spellings compared by address and number
 //! snapshot  the live and sealed files at one moment, each line in one of them
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
+//!           (block_filters)
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
 //! file      the entries of one file as they are stored
@@ -31,6 +32,7 @@ mod arrival;
 #[cfg(feature = "webhook")]
 mod backlog;
 mod block;
+mod block_filters;
 pub(crate) mod cancel;
 mod condition;
 pub(crate) mod counter;
@@ -45,6 +47,7 @@ mod instant;
 mod look_up;
 mod merge;
 mod needle;
+mod needles;
 mod number;
 mod order;
 mod page;
@@ -67,7 +70,8 @@ pub(crate) use place::{Place, Runs, read_places, write_places};
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
 pub use stats::{
-    OutcomeCounts, SeverityCounts, Stats, StatsQuery, Step, StepCounts, Top, TopValues, ValueCount,
+    OutcomeCounts, SeverityCounts, Stats, StatsField, StatsQuery, Step, StepCounts, Top, TopValues,
+    ValueCount,
 };
 #[cfg(feature = "webhook")]
 pub(crate) use tail::Room;

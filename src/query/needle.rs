@@ -62,8 +62,18 @@ impl Needle {
         }
     }
 
+    /// Whether it is in this text.
+    pub(super) fn is_in(&self, text: Haystack<'_>) -> bool {
+        self.find(text, 0).is_some()
+    }
+
+    /// Gives each line that has it, without its LF.
+    pub(super) fn each_line<'a>(&self, lines: Haystack<'a>, give: &mut dyn FnMut(Haystack<'a>)) {
+        lines.each_line_at(|from| self.find(lines, from), give);
+    }
+
     /// Where it is, at this byte or after it.
-    pub(super) fn find(&self, text: Haystack<'_>, from: usize) -> Option<usize> {
+    fn find(&self, text: Haystack<'_>, from: usize) -> Option<usize> {
         let found = match self {
             Self::Exact(finder) => finder.find(text.plain.get(from..)?),
             Self::Lower(finder) => finder.find(text.lower.get(from..)?),
@@ -72,6 +82,30 @@ impl Needle {
                 .map(|found| found.start()),
         };
         found.map(|at| from + at)
+    }
+}
+
+impl<'a> Haystack<'a> {
+    /// Gives each line, without its LF.
+    pub(super) fn each_line(self, give: &mut dyn FnMut(Self)) {
+        self.each_line_at(Some, give);
+    }
+
+    /// Gives each line in which `next` finds something at this byte or after it.
+    fn each_line_at(self, next: impl Fn(usize) -> Option<usize>, give: &mut dyn FnMut(Self)) {
+        let mut from = 0;
+        while from < self.plain.len()
+            && let Some(at) = next(from)
+        {
+            let (before, behind) = self.plain.split_at_checked(at).unwrap_or((self.plain, &[]));
+            let start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
+            let end = memchr::memchr(b'\n', behind).map_or(self.plain.len(), |lf| at + lf);
+            give(Self {
+                plain: self.plain.get(start..end).unwrap_or_default(),
+                lower: self.lower.get(start..end).unwrap_or_default(),
+            });
+            from = end + 1;
+        }
     }
 }
 

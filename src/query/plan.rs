@@ -8,6 +8,7 @@
 use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
+    block_filters::BlockFilters,
     cancel::Cancel,
     counter::Counter,
     filter::Filter,
@@ -20,7 +21,7 @@ use crate::{
     error::Result,
     store::{
         files::{Files, Listing, LiveBlocks, LiveFile},
-        index::{self, Block},
+        index::Block,
         layout::{live_name, sealed_name},
         names::FileStem,
     },
@@ -315,24 +316,15 @@ impl<'a> BlockPlan<'a> {
         {
             return tallied.push(stem);
         }
-        let mut filters = Vec::new();
-        for key in self.wanted.filter.keys() {
-            match self.files.blooms(&stem, key) {
-                Ok(blooms) => filters.push((key, blooms)),
-                // Its blocks are all read then, so it hides no entry.
-                Err(e) => self
-                    .problems
-                    .push(Problem::hiding_nothing(source.name(), e.without_path())),
-            }
-        }
-        let may_contain = |n: usize, key: index::Key, value: &[u8]| {
-            let of_key = filters.iter().find(|(of, _)| *of == key);
-            of_key.is_none_or(|(_, blooms)| blooms.may_contain(n, value))
-        };
+        // Blocks whose filters can't be read are all read, so that hides no entry.
+        let problems = &mut self.problems;
         let filter = &self.wanted.filter;
-        let may_have = |n: usize| filter.may_match(|key, value: &[u8]| may_contain(n, key, value));
+        let filters = BlockFilters::read(self.files, &stem, filter, |error| {
+            problems.push(Problem::hiding_nothing(source.name(), error.without_path()));
+        });
         let blocks = sealed.index.blocks.iter().enumerate();
-        let (read, ruled_out): (Vec<_>, Vec<_>) = blocks.partition(|(n, _)| may_have(*n));
+        let (read, ruled_out): (Vec<_>, Vec<_>) =
+            blocks.partition(|(n, _)| filters.may_match(*n, filter));
         for (_, block) in ruled_out {
             if self.wanted.overlaps(block.min, block.max) {
                 self.wanted.counter.add(block.plain_len.into());

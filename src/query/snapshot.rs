@@ -54,7 +54,8 @@ pub(super) fn live_blocks(
     filter: &Filter,
 ) -> Result<Option<LiveBlocks>> {
     files.live_blocks(stem, &|index, n, block| {
-        let may_match = filter.may_match(|key, value| index.may_contain(n, key, value));
+        let may_match =
+            filter.may_match(|key, tenant, value| index.may_contain(n, key, tenant, value));
         may_match && filter.overlaps(block.min, block.max)
     })
 }

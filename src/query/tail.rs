@@ -431,9 +431,13 @@ impl Tail {
     }
 
     fn problem(&mut self, file: String, what: String) {
+        self.report(Problem::new(file, what));
+    }
+
+    fn report(&mut self, problem: Problem) {
         const MOST: usize = 100;
         if self.problems.len() < MOST {
-            self.problems.push(Problem::new(file, what));
+            self.problems.push(problem);
         }
     }
 }

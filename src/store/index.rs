@@ -10,21 +10,24 @@
 //! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the
 //!          file; its name; the sections
 //! rows     64 bytes per block
-//! tally    the counts of the file's entries, see `tally`; absent if it would be too long; CRC-32 in
-//!          the head
+//! tally    the counts of the file's entries, see `tally`, which says as well when there is none;
+//!          CRC-32 in the head
 //! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32
 //!          in the head
 //! ```
 //!
 //! All numbers are little-endian. A reader that wants one key's filters reads that section only.
 //!
-//! Version 1, which is still read, has no types of actors in its filters, has addresses in them as
-//! they stand in the lines, has no tally, and doesn't cover its version with the CRC.
+//! Older versions are still read. Version 2 has no pairs of a tenant and a value in its filters, so a
+//! question about one tenant's value reads each block that has this tenant and, of whichever tenant,
+//! this value; and it has no tally where later versions leave out values. Version 1 also has no
+//! types of actors in its filters, has addresses in them as they stand in the lines, has no tally at
+//! all, and doesn't cover its version with the CRC.
 
 use std::{fmt, path::Path};
 
 use super::{
-    bloom,
+    blooms::Blooms,
     codec::{Decoder, Encoder},
     fs::{self, Fs},
     names::FileStem,
@@ -36,8 +39,11 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"AUDITIDX";
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 pub(super) const FIRST_VERSION: u32 = 1;
+/// The first version with pairs of a tenant and a value in its filters, and the first whose tally
+/// leaves out values rather than be too long.
+const FIRST_WITH_PAIRS: u32 = 3;
 /// Magic, version and CRC.
 const PREFIX: usize = 16;
 /// The head of the first version. Later ones end with the tally's section.
@@ -48,7 +54,8 @@ const ROW: usize = 64;
 const OPAQUE: u32 = 1;
 
 /// A field with a Bloom filter in each block. An actor or resource is found by id and by name, an
-/// actor also by its type, and an address by its canonical spelling.
+/// actor also by its type, and an address by its canonical spelling. Of an entry with a tenant, each
+/// value is in the filter alone and as a pair with the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Actor,
@@ -181,7 +188,7 @@ impl Index {
             return Ok(Blooms::unknown());
         };
         let bytes = section.read(fs, path, format_args!("{key:?} filters"))?;
-        Ok(Blooms::new(bytes, &self.blocks))
+        Ok(Blooms::new(bytes, &self.blocks, has_pairs(self.version)))
     }
 
     /// Whether the file that [`read`](Self::read) read has a tally.
@@ -357,6 +364,16 @@ fn head_len(version: u32) -> usize {
     }
 }
 
+/// Whether the filters of this version have pairs of a tenant and a value.
+pub(super) fn has_pairs(version: u32) -> bool {
+    version >= FIRST_WITH_PAIRS
+}
+
+/// Whether the tally of this version leaves out values rather than be too long.
+pub(super) fn leaves_out_values(version: u32) -> bool {
+    version >= FIRST_WITH_PAIRS
+}
+
 fn is_known(version: u32) -> bool {
     (FIRST_VERSION..=VERSION).contains(&version)
 }
@@ -410,54 +427,6 @@ impl Built {
             bytes.extend_from_slice(section);
         }
         bytes
-    }
-}
-
-/// One key's filters, of all blocks of a file.
-#[derive(Debug)]
-pub(crate) struct Blooms {
-    /// As on disk: the offsets, then the filters.
-    section: Vec<u8>,
-    opaque: Vec<bool>,
-}
-
-impl Blooms {
-    fn new(section: Vec<u8>, blocks: &[Block]) -> Self {
-        Self {
-            section,
-            opaque: blocks.iter().map(|block| block.opaque).collect(),
-        }
-    }
-
-    /// The filters when there is no index: every block may hold everything.
-    pub(crate) fn unknown() -> Self {
-        Self {
-            section: Vec::new(),
-            opaque: Vec::new(),
-        }
-    }
-
-    /// Whether the block may hold a line with this value, given as it stands in a line
-    /// ([`escape`](crate::entry::scan::escape)d).
-    pub(crate) fn may_contain(&self, block: usize, value: &[u8]) -> bool {
-        self.may_contain_hash(block, bloom::hash(value))
-    }
-
-    /// The same for a value that was hashed before, by [`bloom::hash`].
-    pub(crate) fn may_contain_hash(&self, block: usize, hash: u64) -> bool {
-        if self.opaque.get(block).copied().unwrap_or(true) {
-            return true;
-        }
-        let filters = (self.opaque.len() + 1) * 4;
-        let offset = |n: usize| {
-            Decoder::new(self.section.get(n * 4..)?)
-                .u32()
-                .map(|offset| filters + offset as usize)
-        };
-        let filter = offset(block)
-            .zip(offset(block + 1))
-            .and_then(|(start, end)| self.section.get(start..end));
-        filter.is_none_or(|filter| bloom::may_contain(filter, hash))
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     entry::scan::escape,
-    store::{fs::OsFs, summary::IndexBuilder},
+    store::{fs::OsFs, summary::IndexBuilder, tally::TallyPart},
 };
 
 const STEM: &str = "20261121T101500.123456Z-billing-7f3a9c-00000042";
@@ -138,6 +138,26 @@ fn actors_are_found_by_their_types_and_addresses_by_any_spelling() {
 }
 
 #[test]
+fn a_tenants_value_is_not_found_for_another_tenant() {
+    let ann = line(1, "ann", 1);
+    let text = [ann, line(2, "bob", 2).replace("acme", "globex")].join("\n") + "\n";
+    for (version, held) in [(VERSION, [true, false]), (2, [true, true])] {
+        let mut builder = IndexBuilder::of_version(version, STEM.parse().unwrap());
+        builder.push(text.as_bytes(), 9);
+        let tenant = Some(&b"acme"[..]);
+        let of_builder = [b"ann", b"bob"]
+            .map(|value| builder.may_contain(0, Key::Actor, tenant, value.as_slice()));
+        let (_dir, path) = written(&builder.finish(12_345, [7; 32]).encode());
+        let index = Index::read(&OsFs, &path).unwrap();
+        let actors = index.blooms(&OsFs, &path, Key::Actor).unwrap();
+        let of_acme = [b"ann", b"bob"].map(|value| actors.may_contain_of(0, b"acme", value));
+        assert_eq!([of_acme, of_builder], [held; 2], "version {version}");
+        assert!(actors.may_contain(0, b"ann") && actors.may_contain(0, b"bob"));
+        assert!(!actors.may_contain(0, b"eve") && !actors.may_contain_of(0, b"acme", b"eve"));
+    }
+}
+
+#[test]
 fn a_builder_answers_as_its_index_does() {
     let blocks = [
         block(1..9, "user-1"),
@@ -148,7 +168,7 @@ fn a_builder_answers_as_its_index_does() {
     for block in &blocks {
         builder.push(block.as_bytes(), 0);
     }
-    let ask = |block, value: &str| builder.may_contain(block, Key::Actor, value.as_bytes());
+    let ask = |block, value: &str| builder.may_contain(block, Key::Actor, None, value.as_bytes());
     assert_eq!([0, 1, 2].map(|b| ask(b, "user-1")), [true, true, false]);
     assert_eq!([0, 1, 2].map(|b| ask(b, "user-2")), [false, true, true]);
 }
@@ -231,6 +251,7 @@ fn a_tally_counts_minutes_and_values() {
         .collect();
     assert_eq!(minutes, [(0, 2, 0, 0), (60_000_000, 1, 1, 1)]);
     let values = tally.entries.values.map(|values| {
+        let values = values.unwrap();
         let text = |value: &[u8]| String::from_utf8(value.into()).unwrap();
         let pairs = values.iter().map(|(value, count)| (text(value), count));
         pairs.collect::<Vec<_>>()
@@ -252,7 +273,8 @@ fn a_tally_counts_minutes_and_values() {
         ]
     );
     assert_eq!(tally.access.minutes.len(), 1);
-    assert_eq!(tally.access.values[3].iter().count(), 1);
+    let actors = tally.access.values[3].as_ref().unwrap();
+    assert_eq!(actors.iter().count(), 1);
 }
 
 #[test]
@@ -261,9 +283,65 @@ fn a_file_that_no_tally_can_count_has_none() {
     assert!(tally(VERSION, std::slice::from_ref(&whole)).is_some());
     assert!(tally(FIRST_VERSION, std::slice::from_ref(&whole)).is_none());
     assert!(tally(VERSION, &[whole, "{\"torn\n".into()]).is_none());
-    let actors = (1..4000).map(|seq| line(seq, &format!("{seq:0100}"), 1) + "\n");
-    assert!(
-        tally(VERSION, &[actors.collect()]).is_none(),
-        "it would be too long"
+    // Its minutes alone take more bytes than a tally may have.
+    let minutes = (1..7000).map(|seq| line(seq, "ann", seq as i64 * 60_000_000) + "\n");
+    assert!(tally(VERSION, &[minutes.collect()]).is_none());
+}
+
+/// Lines of so many actors, whose ids take 100 bytes each, all from the same address.
+fn lines_of_actors(seqs: std::ops::Range<u64>, event_type: &str) -> String {
+    let line = |seq| {
+        let line = line(seq, &format!("{seq:0100}"), seq as i64).replace("a.b", event_type);
+        line.replace(r#""tenant_id""#, r#""ip_address":"192.0.2.1","tenant_id""#) + "\n"
+    };
+    seqs.map(line).collect()
+}
+
+#[test]
+fn a_tally_leaves_out_the_values_that_take_most() {
+    let text = lines_of_actors(1..4000, "a.b") + &lines_of_actors(4000..4010, "audit.access.read");
+    let found = tally(VERSION, std::slice::from_ref(&text)).unwrap();
+    let are_there = |part: &TallyPart| part.values.each_ref().map(Option::is_some);
+    assert_eq!(are_there(&found.entries), [true, true, true, false, true]);
+    assert_eq!(are_there(&found.access), [true; 5]);
+    let count: u64 = found.entries.minutes.iter().map(|(_, one)| one.count).sum();
+    assert_eq!(count, 3999);
+    let addresses = found.entries.values[4].as_ref().unwrap();
+    assert_eq!(
+        addresses.iter().collect::<Vec<_>>(),
+        [(&b"192.0.2.1"[..], 3999)]
     );
+    // A tally of the version before is given up then.
+    assert!(tally(2, &[text]).is_none());
+}
+
+#[test]
+fn a_tally_with_everything_in_it_stays_short_and_is_always_the_same() {
+    let text: String = (1..9000)
+        .map(|seq| {
+            let text = line(seq, &format!("{:050}", seq % 3000), seq as i64 * 4_000_000);
+            let event_type = format!("a.type-{}", seq % 2900);
+            let address = format!(r#""ip_address":"host-{seq:030}","tenant_id""#);
+            text.replace("a.b", &event_type)
+                .replace(r#""tenant_id""#, &address)
+                + "\n"
+        })
+        .collect();
+    let built = || {
+        let mut builder = IndexBuilder::new(STEM.parse().unwrap());
+        builder.push(text.as_bytes(), 9);
+        builder.finish(12_345, [7; 32]).encode()
+    };
+    let bytes = built();
+    assert!(built() == bytes);
+    let (_dir, path) = written(&bytes);
+    let index = Index::read(&OsFs, &path).unwrap();
+    assert!(
+        (1..=256 << 10).contains(&index.tally.len),
+        "{:?}",
+        index.tally
+    );
+    let tally = index.tally(&OsFs, &path).unwrap().unwrap();
+    let are_there = tally.entries.values.each_ref().map(Option::is_some);
+    assert_eq!(are_there, [true, true, true, false, false]);
 }

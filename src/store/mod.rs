@@ -78,6 +78,7 @@
 
 pub(crate) mod blob;
 pub(crate) mod bloom;
+pub(crate) mod blooms;
 pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;

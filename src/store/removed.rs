@@ -17,10 +17,11 @@ use serde_json::Value;
 
 use super::{
     blob::FileBlob,
+    blooms::Blooms,
     files::{Files, dirs},
     fs::Fs,
     gzip::Unpacker,
-    index::{Blooms, Key},
+    index::Key,
     layout::{Layout, SEALED},
     lines::Lines,
     names::FileStem,

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use memchr::memchr_iter;
 
 use super::{
-    bloom,
+    bloom::{self, Hashes},
     gzip::HEADER_LEN,
-    index::{Block, Built, FIRST_VERSION, Index, Key, VERSION},
+    index::{Block, Built, FIRST_VERSION, Index, Key, VERSION, has_pairs, leaves_out_values},
     names::FileStem,
     tally::TallyBuilder,
 };
@@ -29,7 +29,7 @@ pub(crate) struct IndexBuilder {
     ends: [Vec<u32>; Key::ALL.len()],
     filters: [Vec<u8>; Key::ALL.len()],
     /// The hashes of each key in the current block; kept for their room.
-    hashes: [Vec<u64>; Key::ALL.len()],
+    hashes: [Hashes; Key::ALL.len()],
     plain_len: u64,
     packed_len: u64,
     lines: u64,
@@ -66,7 +66,7 @@ impl IndexBuilder {
             first_id: String::new(),
             last_id: String::new(),
             crc: crc32fast::Hasher::new(),
-            tally: (version > FIRST_VERSION).then(TallyBuilder::default),
+            tally: (version > FIRST_VERSION).then(|| TallyBuilder::new(leaves_out_values(version))),
         }
     }
 
@@ -129,10 +129,11 @@ impl IndexBuilder {
             .zip(&mut self.filters)
             .zip(&mut self.ends)
         {
-            if !block.opaque {
-                bloom::build(hashes, filters);
+            if block.opaque {
+                hashes.clear();
+            } else {
+                hashes.build(filters);
             }
-            hashes.clear();
             ends.push(filters.len() as u32);
         }
         let mut crc = crc32fast::Hasher::new();
@@ -174,13 +175,16 @@ impl IndexBuilder {
             [f.session_id, &[], &[]],
             [f.request_id, &[], &[]],
         ];
-        for (hashes, values) in self.hashes.iter_mut().zip(values) {
+        let tenant = (has_pairs(self.version) && !f.tenant_id.is_empty())
+            .then(|| bloom::tenant(f.tenant_id));
+        for ((hashes, values), key) in self.hashes.iter_mut().zip(values).zip(Key::ALL) {
+            // The tenant itself needs no pair.
+            let tenant = tenant.filter(|_| key != Key::Tenant);
             for value in values.into_iter().filter(|value| !value.is_empty()) {
-                let hash = bloom::hash(value);
-                // Neighbours often share their id, name and type; the rest is sorted out when the
-                // filter is built.
-                if !hashes.iter().rev().take(3).any(|last| *last == hash) {
-                    hashes.push(hash);
+                let value = bloom::hash(value);
+                hashes.add(value);
+                if let Some(tenant) = tenant {
+                    hashes.add_pair(tenant, value);
                 }
             }
         }
@@ -207,26 +211,35 @@ impl IndexBuilder {
         self.crc.clone().finalize()
     }
 
-    /// Whether a block so far may hold a line with this value, as in
-    /// [`Blooms`](super::index::Blooms).
-    pub(crate) fn may_contain(&self, block: usize, key: Key, value: &[u8]) -> bool {
-        if self.blocks.get(block).is_none_or(|block| block.opaque) {
-            return true;
-        }
-        let (Some(ends), Some(filters)) =
-            (self.ends.get(key as usize), self.filters.get(key as usize))
-        else {
+    /// Whether a block so far may hold a line with this value, of this tenant if one is given, as in
+    /// [`Blooms`](super::blooms::Blooms).
+    pub(crate) fn may_contain(
+        &self,
+        block: usize,
+        key: Key,
+        tenant: Option<&[u8]>,
+        value: &[u8],
+    ) -> bool {
+        let Some(filter) = self.filter(block, key) else {
             return true;
         };
-        let start = block
-            .checked_sub(1)
-            .and_then(|before| ends.get(before))
-            .copied()
-            .unwrap_or(0) as usize;
-        let filter = ends
-            .get(block)
-            .and_then(|end| filters.get(start..*end as usize));
-        filter.is_none_or(|filter| bloom::may_contain(filter, bloom::hash(value)))
+        let value = bloom::hash(value);
+        match tenant.filter(|_| has_pairs(self.version)) {
+            Some(tenant) => bloom::may_contain_pair(filter, bloom::tenant(tenant), value),
+            None => bloom::may_contain(filter, value),
+        }
+    }
+
+    /// The filter of a block; `None` if the block may hold everything.
+    fn filter(&self, block: usize, key: Key) -> Option<&[u8]> {
+        if self.blocks.get(block)?.opaque {
+            return None;
+        }
+        let ends = self.ends.get(key as usize)?;
+        let before = block.checked_sub(1).and_then(|before| ends.get(before));
+        let start = before.copied().unwrap_or(0) as usize;
+        let end = *ends.get(block)? as usize;
+        self.filters.get(key as usize)?.get(start..end)
     }
 
     /// How much memory it holds, about.

@@ -2,17 +2,21 @@
 //! often the values of some fields are there. A count over whole files then reads no lines.
 //!
 //! Entries about reads of the log are counted apart, because most questions leave them out. The
-//! tally has its limit in bytes: a file with very many different values has none, and neither has a
-//! file with a line that isn't an entry. Such a file is counted by reading it.
+//! tally has its limit in bytes. If it becomes longer, the values of the field that takes the most
+//! bytes are left out, and that as often as needed; the rest stays. A count that wants these values
+//! reads the file. So does each count of a file without a tally: one with entries of thousands of
+//! different minutes, or with a line that isn't an entry.
 //!
 //! ```text
 //! twice: for all entries but those about reads of the log, and for those
 //!   u32 minutes, and for each: its number since 1970 (u64); entries, entries of each severity and
 //!       of each outcome (8 × u32)
-//!   for each field: u32 values, and for each: entries (u32), length (u32), the value as in a line
+//!   for each field: u32 values, and for each: entries (u32), length (u32), the value as in a line;
+//!       or u32 0xffff_ffff, if the values are left out (from version 3 of the index on)
 //! ```
 //!
-//! Minutes and values are sorted: the same lines always give the same bytes.
+//! Minutes and values are sorted, and what is left out depends on the order of the lines alone: the
+//! same lines always give the same bytes.
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
@@ -29,6 +33,8 @@ const MOST_BYTES: usize = 256 << 10;
 const MINUTE_BYTES: usize = 8 + 8 * 4;
 const VALUE_BYTES: usize = 4 + 4;
 const MICROS_PER_MINUTE: i64 = 60_000_000;
+/// Stands for the number of values that are left out.
+const LEFT_OUT: u32 = u32::MAX;
 
 /// The fields whose values are counted: event type, severity, outcome, actor, address.
 pub(crate) const FIELDS: usize = 5;
@@ -118,28 +124,62 @@ pub(crate) fn values<'a>(fields: &Fields<'a>) -> [&'a [u8]; FIELDS] {
 }
 
 /// A tally in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TallyBuilder {
     entries: PartBuilder,
     access: PartBuilder,
-    bytes: usize,
+    leaves_out: bool,
 }
 
 #[derive(Debug, Default)]
 struct PartBuilder {
     minutes: BTreeMap<i64, Counts>,
-    values: [CountMap; FIELDS],
+    values: [FieldBuilder; FIELDS],
+}
+
+/// The values of one field.
+#[derive(Debug, Default)]
+struct FieldBuilder {
+    counts: CountMap,
+    bytes: usize,
+    is_left_out: bool,
 }
 
 impl TallyBuilder {
+    /// A tally that leaves out values when it is too long, or that is then given up.
+    pub(super) fn new(leaves_out: bool) -> Self {
+        Self {
+            entries: PartBuilder::default(),
+            access: PartBuilder::default(),
+            leaves_out,
+        }
+    }
+
     /// Counts an entry. `false` if the tally is too long now.
     pub(super) fn add(&mut self, fields: &Fields<'_>) -> bool {
         let part = match fields.is_access() {
             true => &mut self.access,
             false => &mut self.entries,
         };
-        self.bytes += part.add(fields);
-        self.bytes <= MOST_BYTES
+        !part.add(fields) || self.fit()
+    }
+
+    /// Leaves out what takes the most bytes until the rest is short enough.
+    fn fit(&mut self) -> bool {
+        while self.bytes() > MOST_BYTES {
+            let parts = [&mut self.entries, &mut self.access];
+            let fields = parts.into_iter().flat_map(|part| &mut part.values);
+            let longest = fields.max_by_key(|field| field.bytes);
+            match longest.filter(|field| self.leaves_out && field.bytes > 0) {
+                Some(longest) => longest.leave_out(),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.bytes() + self.access.bytes()
     }
 
     pub(super) fn encode(self) -> Vec<u8> {
@@ -151,21 +191,22 @@ impl TallyBuilder {
 }
 
 impl PartBuilder {
-    /// Counts an entry; gives how many bytes are needed more.
-    fn add(&mut self, fields: &Fields<'_>) -> usize {
-        let mut bytes = 0;
+    /// Counts an entry. Says whether more bytes are needed for that.
+    fn add(&mut self, fields: &Fields<'_>) -> bool {
         let minute = fields.timestamp.as_micros().div_euclid(MICROS_PER_MINUTE);
-        let counts = self.minutes.entry(minute).or_insert_with(|| {
-            bytes += MINUTE_BYTES;
-            Counts::default()
-        });
+        let before = self.minutes.len();
+        let counts = self.minutes.entry(minute).or_default();
         counts.add_entry(fields);
-        for (counts, value) in self.values.iter_mut().zip(values(fields)) {
-            if counts.add(value, 1) {
-                bytes += VALUE_BYTES + value.len();
-            }
+        let mut has_grown = self.minutes.len() > before;
+        for (field, value) in self.values.iter_mut().zip(values(fields)) {
+            has_grown |= field.add(value);
         }
-        bytes
+        has_grown
+    }
+
+    fn bytes(&self) -> usize {
+        let values: usize = self.values.iter().map(|field| field.bytes).sum();
+        self.minutes.len() * MINUTE_BYTES + values
     }
 
     fn encode(self, out: &mut Encoder) {
@@ -176,12 +217,38 @@ impl PartBuilder {
                 out.u32(*number as u32);
             }
         }
-        for values in self.values {
-            let sorted: BTreeMap<_, _> = values.into_iter().collect();
-            out.u32(sorted.len() as u32);
-            for (value, count) in sorted {
-                out.u32(count as u32).u32(value.len() as u32).bytes(&value);
-            }
+        for field in self.values {
+            field.encode(out);
+        }
+    }
+}
+
+impl FieldBuilder {
+    /// Counts a value. Says whether it is new.
+    fn add(&mut self, value: &[u8]) -> bool {
+        let is_new = !self.is_left_out && self.counts.add(value, 1);
+        if is_new {
+            self.bytes += VALUE_BYTES + value.len();
+        }
+        is_new
+    }
+
+    fn leave_out(&mut self) {
+        *self = Self {
+            is_left_out: true,
+            ..Self::default()
+        };
+    }
+
+    fn encode(self, out: &mut Encoder) {
+        if self.is_left_out {
+            out.u32(LEFT_OUT);
+            return;
+        }
+        let sorted: BTreeMap<_, _> = self.counts.into_iter().collect();
+        out.u32(sorted.len() as u32);
+        for (value, count) in sorted {
+            out.u32(count as u32).u32(value.len() as u32).bytes(&value);
         }
     }
 }
@@ -200,8 +267,8 @@ pub(crate) struct Tally {
 pub(crate) struct TallyPart {
     /// By the first instants of minutes.
     pub(crate) minutes: Vec<(Timestamp, Counts)>,
-    /// For each field.
-    pub(crate) values: [ValueCounts; FIELDS],
+    /// For each field; `None` if they are left out.
+    pub(crate) values: [Option<ValueCounts>; FIELDS],
 }
 
 /// The values of one field and how many entries have each, as they are stored: a file may have
@@ -216,14 +283,18 @@ impl ValueCounts {
         std::iter::from_fn(move || value(&mut from))
     }
 
-    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+    /// `Some(None)` if they are left out.
+    fn decode(from: &mut Decoder<'_>) -> Option<Option<Self>> {
         let count = from.u32()?;
+        if count == LEFT_OUT {
+            return Some(None);
+        }
         let start = from.rest();
         for _ in 0..count {
             value(from)?;
         }
         let len = start.len() - from.rest().len();
-        start.get(..len).map(|bytes| Self(bytes.into()))
+        start.get(..len).map(|bytes| Some(Self(bytes.into())))
     }
 }
 

@@ -50,6 +50,16 @@ async fn entries_are_counted_over_time_and_by_values() {
         json!([value("invoice.sent", 40)])
     );
 
+    let chosen = stats(&served, "step=year&top=3&fields=actor,severity").await;
+    let names = |stats: &Value| Vec::from_iter(stats["top"].as_object().unwrap().keys().cloned());
+    assert_eq!(names(&chosen), ["actor", "severity"]);
+    assert_eq!(chosen["top"]["actor"], all["top"]["actor"]);
+    let alone = stats(&served, "step=year&top=0").await;
+    assert_eq!(
+        (&alone["steps"], &alone["top"]),
+        (&all["steps"], &json!({}))
+    );
+
     let few = stats(&served, "actor=user-3&actor=user-4").await;
     assert_eq!((&few["total"], &few["step"]), (&json!(8), &json!("minute")));
 }
@@ -74,7 +84,8 @@ async fn a_wrong_parameter_is_named() {
     let served = log();
     for (query, parameter) in [
         ("step=week", "step"),
-        ("top=0", "top"),
+        ("top=-1", "top"),
+        ("fields=actor,door", "fields"),
         ("top=101", "top"),
         ("top=1&top=2", "top"),
         ("include=all", "include"),

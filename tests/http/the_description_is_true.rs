@@ -152,6 +152,9 @@ async fn what_reads_the_log_is_answered_as_described() {
         "event_type=no.such",
         "step=second",
         "top=0",
+        "top=-1",
+        "fields=event_type,actor",
+        "fields=tenant_id",
     ] {
         compared.get("/stats", &format!("/stats?{query}")).await;
     }

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser as _},
-    value_parser,
 };
-use tracing_audit::reader::{CsvDetails, ExportFormat, Order, Step};
+use tracing_audit::reader::{CsvDetails, ExportFormat, Order, StatsField, Step};
 
 use super::{DirArgs, Format};
 use crate::{columns::Column, filter::FilterArgs};
@@ -101,6 +100,7 @@ the exit code 1.
 Examples:
   tracing-audit stats --start-date 2026-11-01 --end-date 2026-11-30
   tracing-audit stats --event-type auth.login.failed --step hour --start-date 2026-11-21
+  tracing-audit stats --top 5 --fields event_type,severity
   tracing-audit stats --outcome failure --format json | jq '.top.actor.values[0].value'")]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
@@ -112,9 +112,18 @@ pub(crate) struct StatsArgs {
             .try_map(|name| name.parse::<Step>())
     )]
     pub(crate) step: Option<Step>,
-    /// Show this many values of each field
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
+    /// Show this many values of each field; 0 for the counts over time alone
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: u16,
+    /// Show the values of these fields only, separated by commas [default: all]
+    #[arg(
+        long,
+        value_name = "FIELD",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(StatsField::ALL.map(StatsField::as_str))
+            .try_map(|name| name.parse::<StatsField>())
+    )]
+    pub(crate) fields: Vec<StatsField>,
     /// The output's format [default: table on a terminal, else json]
     #[arg(long, value_enum)]
     pub(crate) format: Option<StatsFormat>,

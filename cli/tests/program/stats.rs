@@ -95,6 +95,14 @@ fn a_pipe_gets_one_json_document() {
         json!([{"value": "eve", "count": 2}])
     );
     assert_eq!(failed["step"], "minute");
+    let chosen = json_of(dir.path(), &["--fields", "severity,actor"]);
+    assert_eq!(chosen["top"]["actor"], all["top"]["actor"]);
+    assert_eq!(chosen["top"].as_object().unwrap().len(), 2);
+    let alone = json_of(dir.path(), &["--top", "0"]);
+    assert_eq!(
+        (&alone["total"], &alone["top"]),
+        (&all["total"], &json!({}))
+    );
 }
 
 #[test]
@@ -105,7 +113,11 @@ fn what_cannot_be_counted_is_said() {
             &["--step", "week"][..],
             "[possible values: minute, 10-minutes,",
         ),
-        (&["--top", "0"], "--top"),
+        (&["--top", "few"], "--top"),
+        (
+            &["--fields", "door"],
+            "[possible values: event_type, severity, outcome, actor, ip_address]",
+        ),
         (&["--severity", "loud"], "error: --severity: "),
         (
             &["--step", "minute", "--start-date", "2020-01-01"],

@@ -22,10 +22,11 @@ use crate::{
     },
     store::{
         blob::Blob,
+        blooms::Blooms,
         files::{Files, SealedFiles},
         fs::OsFs,
         gzip::{self, BLOCK_LEN},
-        index::{Blooms, Index, Key},
+        index::{Index, Key},
         layout::Layout,
         names::FileStem,
         summary::IndexBuilder,

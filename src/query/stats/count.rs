@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    fields::Chosen,
     series::Series,
     step::Step,
     values::{BlockValues, Values},
@@ -72,11 +73,11 @@ struct BlockCounts<'b> {
 }
 
 impl<'b> BlockCounts<'b> {
-    fn new(step: Step) -> Self {
+    fn new(step: Step, chosen: Chosen) -> Self {
         Self {
             step,
             counts: HashMap::new(),
-            values: BlockValues::default(),
+            values: BlockValues::new(chosen),
             last: (0, Timestamp::MAX, Timestamp::MAX),
         }
     }
@@ -98,11 +99,17 @@ impl<'b> BlockCounts<'b> {
     }
 }
 
-/// Counts the wanted entries.
-pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, Scanned)> {
+/// Counts the wanted entries, and the values of these fields.
+pub(super) fn run(
+    files: &Files,
+    wanted: &Wanted,
+    chosen: Chosen,
+    sums: Sums,
+) -> Result<(Sums, Scanned)> {
     let counter = Counter {
         files,
         wanted,
+        chosen,
         state: Mutex::new(State {
             plan: BlockPlan::new(files, wanted)?.with_tallied_files(),
             sums,
@@ -128,6 +135,7 @@ pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, S
 struct Counter<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
+    chosen: Chosen,
     state: Mutex<State<'a>>,
 }
 
@@ -151,7 +159,7 @@ impl<'a> Counter<'a> {
     fn count(&self) {
         let mut reader = BlockReader::new(self.files, self.wanted, usize::MAX);
         // There can be millions of them, so each thread counts its own.
-        let mut values = Values::default();
+        let mut values = Values::new(self.chosen);
         loop {
             let task = self.lock().next(self.files, self.wanted);
             let added = match task {
@@ -169,17 +177,23 @@ impl<'a> Counter<'a> {
     }
 
     fn count_file(&self, stem: Arc<FileStem>, values: &mut Values) -> Result<()> {
-        let tally = self.files.tally(&stem);
         // Reading the blocks reports whatever is wrong with the file.
-        let Ok(Some(tally)) = tally else {
+        let Ok(Some(tally)) = self.files.tally(&stem) else {
             self.lock().plan.read_blocks(stem);
             return Ok(());
         };
-        self.lock().sums.add_minutes(&tally.entries)?;
-        values.add_file(&tally.entries);
-        if !self.wanted.filter.leaves_out_access() {
-            self.lock().sums.add_minutes(&tally.access)?;
-            values.add_file(&tally.access);
+        let both = [&tally.entries, &tally.access];
+        let wanted = match self.wanted.filter.leaves_out_access() {
+            true => &both[..1],
+            false => &both[..],
+        };
+        if values.need_reading(wanted) {
+            self.lock().plan.read_blocks(stem);
+            return Ok(());
+        }
+        for tally in wanted {
+            self.lock().sums.add_minutes(tally)?;
+            values.add_file(tally);
         }
         Ok(())
     }
@@ -191,7 +205,7 @@ impl<'a> Counter<'a> {
         step: Step,
         values: &mut Values,
     ) -> Result<()> {
-        let mut block = BlockCounts::new(step);
+        let mut block = BlockCounts::new(step, self.chosen);
         let found = reader.each(piece, &mut |fields| block.add_entry(fields));
         values.add_block(block.values);
         let mut state = self.lock();

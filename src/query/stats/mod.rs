@@ -6,11 +6,13 @@
 //! - Each wanted entry that can be read is counted once, whichever thread reads it; the answer
 //!   doesn't depend on the order in which blocks are read.
 //! - A sealed file that is wholly in the range has its counts in its index; if a filter wants more
-//!   than a range, or the index has none, the file is read.
+//!   than a range, or the index doesn't have the values of a field that was asked for, the file is
+//!   read.
 //! - Memory is bounded: by the number of steps, and for each field by the bytes of its different
 //!   values. Beyond that bound the most frequent values can't be known, and none are given.
 //!
 //! ```text
+//! fields    the fields whose values can be asked for
 //! step      the lengths of steps, and which step an instant is in
 //! series    the counts over time; chooses a length
 //! values    the counts of the values
@@ -18,6 +20,7 @@
 //! ```
 
 mod count;
+mod fields;
 mod series;
 mod step;
 mod values;
@@ -25,6 +28,7 @@ mod values;
 use serde::Serialize;
 
 pub use self::{
+    fields::StatsField,
     series::StepCounts,
     step::Step,
     values::{Top, TopValues, ValueCount},
@@ -32,7 +36,7 @@ pub use self::{
 
 pub use crate::store::tally::{OutcomeCounts, SeverityCounts};
 
-use self::{count::Sums, series::Series, values::Values};
+use self::{count::Sums, fields::Chosen, series::Series, values::Values};
 use super::{filter::Filter, page::Scanned, plan::Wanted};
 use crate::{
     entry::Timestamp,
@@ -44,7 +48,7 @@ use crate::{
 const MOST_VALUES: usize = 100;
 
 /// The parameters that are not the filter's.
-const OWN: [&str; 3] = ["step", "top", "include"];
+const OWN: [&str; 4] = ["step", "top", "fields", "include"];
 
 /// A question for counts.
 ///
@@ -72,8 +76,12 @@ pub struct StatsQuery {
     pub step: Option<Step>,
     /// The most steps if no `step` is given; 400 by default. There can be more if these are years.
     pub most_steps: u16,
-    /// The most values of each field; 10 by default. [`StatsQuery::parse`] allows 1 to 100.
+    /// The most values of each field; 10 by default. [`StatsQuery::parse`] allows 0 to 100. With 0
+    /// no values are counted, as with no `fields`.
     pub top: usize,
+    /// The fields whose most frequent values are wanted; all by default. A file with very many
+    /// values of one of them has to be read for these, and not for the other counts.
+    pub fields: Vec<StatsField>,
     /// Whether entries about reads of the log are counted as well; `false` by default, as in a
     /// [`Query`](crate::Query).
     pub include_access: bool,
@@ -81,8 +89,9 @@ pub struct StatsQuery {
 
 impl StatsQuery {
     /// Makes a question of text parameters: `step` (`minute`, `10-minutes`, `hour`, `6-hours`,
-    /// `day`, `month` or `year`), `top` (10; 1 to 100), `include` (`access`), and those of the
-    /// filter. `Error::Invalid` names the one that is wrong, and says what to write instead.
+    /// `day`, `month` or `year`), `top` (10; 0 to 100), `fields` (as in `event_type,severity`),
+    /// `include` (`access`), and those of the filter. `Error::Invalid` names the one that is wrong,
+    /// and says what to write instead.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
@@ -107,17 +116,14 @@ impl StatsQuery {
 
     /// Takes a parameter that is not the filter's.
     fn take(&mut self, name: &str, text: &str) -> Result<()> {
-        let top = || {
-            text.parse()
-                .ok()
-                .filter(|top| (1..=MOST_VALUES).contains(top))
-        };
+        let top = || text.parse().ok().filter(|top| *top <= MOST_VALUES);
         match (name, text) {
             ("step", _) => self.step = Some(text.parse()?),
+            ("fields", _) => self.fields = StatsField::list(text)?,
             ("include", "access") => self.include_access = true,
             ("include", _) => return Err(Error::invalid(name, "it must be access")),
             _ => {
-                let wrong = || Error::invalid(name, "it must be a number from 1 to 100");
+                let wrong = || Error::invalid(name, "it must be a number from 0 to 100");
                 self.top = top().ok_or_else(wrong)?;
             }
         }
@@ -141,6 +147,7 @@ impl Default for StatsQuery {
             step: None,
             most_steps: 400,
             top: 10,
+            fields: StatsField::ALL.to_vec(),
             include_access: false,
         }
     }
@@ -168,25 +175,28 @@ pub struct Stats {
     /// that the filter doesn't say is that of the entries. Of a step that is only partly in the
     /// range, the entries in the range are counted.
     pub steps: Vec<StepCounts>,
-    /// The most frequent values.
+    /// The most frequent values of the fields that were asked for.
     pub top: TopValues,
     /// The work that the answer took, and the files that could not be read.
     pub scanned: Scanned,
 }
 
-/// Counts what is asked for.
+/// Counts what is asked for. If `reads_files` is false, a field is left out whose values are in no
+/// tally of a file that otherwise needs no reading.
 pub(super) fn run(
     files: &Files,
     query: &StatsQuery,
     wanted: &Wanted,
+    reads_files: bool,
     complete_until: Option<Timestamp>,
 ) -> Result<Stats> {
+    let chosen = Chosen::of(query, reads_files);
     let sums = Sums {
         series: Series::new(query)?,
-        values: Values::default(),
+        values: Values::new(chosen),
         total: 0,
     };
-    let (sums, scanned) = count::run(files, wanted, sums)?;
+    let (sums, scanned) = count::run(files, wanted, chosen, sums)?;
     let step = sums.series.step();
     let (steps, end) = sums.series.finish();
     Ok(Stats {

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
+use super::fields::{Chosen, StatsField};
 use crate::{
     entry::{
         address,
@@ -11,7 +12,7 @@ use crate::{
     },
     store::{
         count_map::CountMap,
-        tally::{FIELDS, TallyPart, values},
+        tally::{FIELDS, TallyPart, ValueCounts, values},
     },
 };
 
@@ -20,23 +21,40 @@ use crate::{
 const MOST_BYTES: usize = 8 << 20;
 const BYTES_EACH: usize = 64;
 
-/// The place of the address among the fields.
-const ADDRESS: usize = 4;
-
-/// The most frequent values of some fields.
+/// The most frequent values of some fields. A field that wasn't asked for is `None`, and isn't in
+/// the JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TopValues {
     /// The event types.
-    pub event_type: Top,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<Top>,
     /// The severities.
-    pub severity: Top,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Top>,
     /// The outcomes. An entry without one counts as `success`, as for a filter.
-    pub outcome: Top,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Top>,
     /// The actors: the id; of an actor without one the name, else the type. So each is a value for
     /// the filter's `actor`.
-    pub actor: Top,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Top>,
     /// The addresses, each in one spelling.
-    pub ip_address: Top,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<Top>,
+}
+
+impl TopValues {
+    /// The values of a field; `None` if it wasn't asked for.
+    pub fn of(&self, field: StatsField) -> Option<&Top> {
+        let top = match field {
+            StatsField::EventType => &self.event_type,
+            StatsField::Severity => &self.severity,
+            StatsField::Outcome => &self.outcome,
+            StatsField::Actor => &self.actor,
+            StatsField::IpAddress => &self.ip_address,
+        };
+        top.as_ref()
+    }
 }
 
 /// The most frequent values of one field. The counts of `values`, `other` and `without` make all
@@ -65,25 +83,53 @@ pub struct ValueCount {
     pub count: u64,
 }
 
-/// The values of each field in one block, as they stand in its lines.
-#[derive(Debug, Default)]
-pub(super) struct BlockValues<'b>([HashMap<&'b [u8], u64>; FIELDS]);
+/// The values of each chosen field in one block, as they stand in its lines.
+#[derive(Debug)]
+pub(super) struct BlockValues<'b> {
+    chosen: Chosen,
+    counts: [HashMap<&'b [u8], u64>; FIELDS],
+}
 
 impl<'b> BlockValues<'b> {
+    pub(super) fn new(chosen: Chosen) -> Self {
+        Self {
+            chosen,
+            counts: Default::default(),
+        }
+    }
+
     pub(super) fn add_entry(&mut self, fields: &Fields<'b>) {
-        for (counts, value) in self.0.iter_mut().zip(values(fields)) {
+        let pairs = self.counts.iter_mut().zip(values(fields));
+        for (counts, value) in self.chosen.of_each(pairs) {
             *counts.entry(value).or_default() += 1;
         }
     }
 }
 
-/// The values of each field in all blocks and files so far.
-#[derive(Debug, Default)]
-pub(super) struct Values([FieldValues; FIELDS]);
+/// The values of each chosen field in all blocks and files so far.
+#[derive(Debug)]
+pub(super) struct Values {
+    chosen: Chosen,
+    fields: [FieldValues; FIELDS],
+}
 
 impl Values {
+    pub(super) fn new(chosen: Chosen) -> Self {
+        Self {
+            chosen,
+            fields: Default::default(),
+        }
+    }
+
+    /// Whether a file with these tallies has to be read for the values.
+    pub(super) fn need_reading(&self, tallies: &[&TallyPart]) -> bool {
+        let values = tallies.iter().map(|tally| &tally.values);
+        let mut fields = values.flat_map(|values| self.chosen.of_each(values));
+        self.chosen.reads_files && fields.any(Option::is_none)
+    }
+
     pub(super) fn add_block(&mut self, block: BlockValues<'_>) {
-        for (field, counts) in self.0.iter_mut().zip(block.0) {
+        for (field, counts) in self.fields.iter_mut().zip(block.counts) {
             for (value, count) in counts {
                 field.add(value, count);
             }
@@ -91,8 +137,10 @@ impl Values {
     }
 
     pub(super) fn add_file(&mut self, tally: &TallyPart) {
-        for (field, counts) in self.0.iter_mut().zip(&tally.values) {
-            for (value, count) in counts.iter() {
+        let pairs = self.fields.iter_mut().zip(&tally.values);
+        for (field, counts) in self.chosen.of_each(pairs) {
+            field.is_missing |= counts.is_none();
+            for (value, count) in counts.iter().flat_map(ValueCounts::iter) {
                 field.add(value, count);
             }
         }
@@ -100,21 +148,23 @@ impl Values {
 
     /// Adds the values that another thread has counted.
     pub(super) fn merge(&mut self, other: Self) {
-        for (field, other) in self.0.iter_mut().zip(other.0) {
+        for (field, other) in self.fields.iter_mut().zip(other.fields) {
             field.merge(other);
         }
     }
 
     /// The most frequent ones, at most so many of each field.
     pub(super) fn top(self, most: usize) -> TopValues {
-        let mut at = 0..;
-        let [event_type, severity, outcome, actor, ip_address] = self.0.map(|field| {
-            let spelled = match at.next() {
-                Some(ADDRESS) => address_text,
+        let mut tops = <[Option<Top>; FIELDS]>::default();
+        let places = tops.iter_mut().zip(self.fields).zip(StatsField::ALL);
+        for ((top, values), field) in self.chosen.of_each(places) {
+            let spelled = match field {
+                StatsField::IpAddress => address_text,
                 _ => text,
             };
-            field.top(most, spelled)
-        });
+            *top = (!values.is_missing).then(|| values.top(most, spelled));
+        }
+        let [event_type, severity, outcome, actor, ip_address] = tops;
         TopValues {
             event_type,
             severity,
@@ -141,6 +191,8 @@ struct FieldValues {
     bytes: usize,
     /// Whether they would take too much. That doesn't depend on the order in which they come.
     is_beyond: bool,
+    /// Whether those of a file are not counted.
+    is_missing: bool,
     /// The number of entries that have one.
     with: u64,
     without: u64,
@@ -170,6 +222,7 @@ impl FieldValues {
     }
 
     fn merge(&mut self, other: Self) {
+        self.is_missing |= other.is_missing;
         self.without += other.without;
         if other.is_beyond {
             self.with += other.with;

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::{CHUNK, END, Follow, MAX_LINE, Room, Tail};
 use crate::{
-    entry::scan::scan,
+    entry::{StreamId, scan::scan},
     error::{Error, Result, if_there},
     query::{
+        block_filters::BlockFilters,
         entry::RawEntry,
         order::millis,
+        page::Problem,
         place::{Place, Placed},
     },
     store::{
         files::LiveFile,
         gzip::Unpacker,
-        index::Block,
+        index::Index,
         layout::{live_name, sealed_name},
         names::FileStem,
         summary::lines,
@@ -107,22 +109,27 @@ impl Tail {
             // The file was cut off after it was read, so other lines may stand in it now.
             follow.offset = 0;
         }
-        let ends = |block: &&Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
-        for block in sealed
-            .index
-            .blocks
-            .iter()
-            .filter(ends)
-            .copied()
-            .collect::<Vec<_>>()
-        {
-            if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
+        let mut filters = None;
+        for (n, block) in sealed.index.blocks.iter().enumerate() {
+            let end = block.plain_offset + u64::from(block.plain_len);
+            if end <= follow.offset {
+                continue;
+            }
+            if follow.offset <= block.plain_offset && !self.at_least_once {
+                let filters = filters.get_or_insert_with(|| self.block_filters(&follow.stem));
+                if let Some(last) = self.last_of_unwanted(&sealed.index, n, filters) {
+                    follow.offset = end;
+                    follow.seq = follow.seq.max(last);
+                    continue;
+                }
+            }
+            if let Err(e) = unpacker.block(&*blob, block, &mut plain) {
                 // Damage stays; a read that the disk refuses now may succeed later.
                 if matches!(e, Error::Io { .. }) {
                     return Err(e);
                 }
                 self.problem(sealed_name(&follow.stem), e.without_path());
-                follow.offset = block.plain_offset + u64::from(block.plain_len);
+                follow.offset = end;
                 continue;
             }
             let read = follow.offset.saturating_sub(block.plain_offset) as usize;
@@ -150,6 +157,39 @@ impl Tail {
         Ok(true)
     }
 
+    fn block_filters(&mut self, stem: &FileStem) -> BlockFilters {
+        let mut problems = Vec::new();
+        let filters = BlockFilters::read(&self.files, stem, &self.filter, |error| {
+            problems.push(Problem::hiding_nothing(
+                sealed_name(stem),
+                error.without_path(),
+            ));
+        });
+        problems
+            .into_iter()
+            .for_each(|problem| self.report(problem));
+        filters
+    }
+
+    /// The number of the last entry of a block without wanted entries, all of which are final.
+    /// `None` for a block that has to be read.
+    fn last_of_unwanted(&self, index: &Index, n: usize, filters: &BlockFilters) -> Option<u64> {
+        let last = match index.blocks.get(n + 1) {
+            Some(next) => next.first_seq.checked_sub(1),
+            None => Some(index.last_seq.0),
+        };
+        let last = last.filter(|last| *last > 0)?;
+        let open = self.first_open(&index.stem.stream);
+        let is_final = open.is_none_or(|first| last < first);
+        (is_final && !filters.may_match(n, &self.filter)).then_some(last)
+    }
+
+    /// The number of the stream's first entry that isn't final.
+    fn first_open(&self, stream: &StreamId) -> Option<u64> {
+        let first = *self.open.as_ref()?.get(stream)?;
+        first.map(|first| first.0)
+    }
+
     /// Takes whole lines, from the place reached on. Says whether it took them all: it stops when
     /// there is no room, or where the stream is not final.
     fn take(
@@ -161,9 +201,8 @@ impl Tail {
         entries: &mut Vec<Placed>,
     ) -> bool {
         let file: Arc<str> = follow.stem.to_string().into();
-        let open = self.open.as_ref();
-        let open = open.and_then(|open| *open.get(&follow.stem.stream)?);
-        let is_open = |seq: u64| open.is_some_and(|first| seq >= first.0);
+        let open = self.first_open(&follow.stem.stream);
+        let is_open = |seq: u64| open.is_some_and(|first| seq >= first);
         for line in lines(plain) {
             if room.is_over() {
                 return false;

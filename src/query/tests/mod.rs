@@ -13,6 +13,7 @@ mod refused;
 mod speed;
 mod stats;
 mod tailing;
+mod tenants;
 
 use std::{io::Write as _, ops::ControlFlow, sync::Arc};
 

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use proptest::{option, prelude::*, sample::select};
-use serde_json::{Map, Value};
+use proptest::{
+    option,
+    prelude::*,
+    sample::{select, subsequence},
+};
+use serde_json::{Map, Value, json};
 
 use super::{
     filters::{Parameter, entry, log_of, parameter, wants, written},
@@ -18,6 +22,26 @@ const DAY: i64 = 24 * 60 * MINUTE;
 fn times() -> impl Strategy<Value = Vec<i64>> {
     select(vec![MINUTE, 30 * MINUTE, DAY, 40 * DAY, 3 * 365 * DAY])
         .prop_flat_map(|span| prop::collection::vec(-span..0, 40))
+}
+
+/// The fields that get values which are too long for a tally, of so many of the entries.
+fn long_values() -> impl Strategy<Value = Vec<(&'static str, usize)>> {
+    let fields = vec!["actor", "ip_address", "event_type"];
+    prop::collection::vec((select(fields), 5..30usize), 0..3)
+}
+
+/// Gives entries values of 20,000 bytes that no other entry has.
+fn lengthen(entries: &mut [(i64, Map<String, Value>)], long: &[(&str, usize)]) {
+    for (field, most) in long {
+        for (n, (_, entry)) in entries.iter_mut().enumerate().take(*most) {
+            let value = format!("{n}{}", ".x".repeat(10_000));
+            let value = match *field {
+                "actor" => json!({ "type": "user", "id": value }),
+                _ => json!(format!("{field}{value}")),
+            };
+            entry.insert((*field).to_owned(), value);
+        }
+    }
 }
 
 /// The first letters of its time that all entries of the same step have.
@@ -66,6 +90,17 @@ fn address(entry: &Value) -> Option<String> {
     let text = of(&entry["ip_address"])?;
     let address = text.parse::<std::net::IpAddr>();
     Some(address.map_or(text, |address| address.to_canonical().to_string()))
+}
+
+/// The values of a field that these entries have.
+fn values(field: StatsField, entries: &[&Value]) -> Counted {
+    match field {
+        StatsField::EventType => count(entries, |entry| of(&entry["event_type"])),
+        StatsField::Severity => count(entries, |entry| of(&entry["severity"])),
+        StatsField::Outcome => count(entries, outcome),
+        StatsField::Actor => count(entries, actor),
+        StatsField::IpAddress => count(entries, address),
+    }
 }
 
 /// Checks the values of one field.
@@ -157,13 +192,16 @@ proptest! {
         filters in prop::collection::vec(prop::collection::vec(parameter(), 0..3), 6),
         range in (option::weighted(0.4, -40 * DAY..0), option::weighted(0.4, -40 * DAY..0)),
         step in option::of(select(&Step::ALL[..])),
-        most in (1..12usize, 2..50u16),
+        most in (0..12usize, 2..50u16),
+        fields in subsequence(StatsField::ALL.to_vec(), 0..=5),
         files in (1..12usize, 0..6usize),
+        long in long_values(),
     ) {
         let mut entries: Vec<(i64, Map<_, _>)> = times.into_iter().zip(entries).collect();
         for (_, entry) in entries.iter_mut().step_by(5) {
             entry.remove("severity");
         }
+        lengthen(&mut entries, &long);
         let (log, stored) = log_of(entries, files.0, files.1);
         let reader = log.reader();
         for mut parameters in filters {
@@ -180,8 +218,14 @@ proptest! {
                 stored.iter().filter(|entry| wants(entry, &parameters)).filter(in_range).collect();
 
             let (top, most_steps) = most;
-            let query =
-                StatsQuery { filter: filter.clone(), step, top, most_steps, include_access: false };
+            let query = StatsQuery {
+                filter: filter.clone(),
+                step,
+                top,
+                fields: fields.clone(),
+                most_steps,
+                include_access: false,
+            };
             let stats = match reader.stats(&query) {
                 Ok(stats) => stats,
                 Err(error) => {
@@ -196,13 +240,18 @@ proptest! {
             if step.is_none() {
                 check_choice(&stats, &filter, &wanted, most_steps);
             }
-            let Stats { top: values, .. } = &stats;
-            let n = wanted.len();
-            check_top(&values.event_type, count(&wanted, |e| of(&e["event_type"])), top, n);
-            check_top(&values.severity, count(&wanted, |e| of(&e["severity"])), top, n);
-            check_top(&values.outcome, count(&wanted, outcome), top, n);
-            check_top(&values.actor, count(&wanted, actor), top, n);
-            check_top(&values.ip_address, count(&wanted, address), top, n);
+            let quick = reader.quick_stats(&query).unwrap();
+            prop_assert_eq!(&quick.steps, &stats.steps);
+            for field in StatsField::ALL {
+                let is_chosen = top > 0 && fields.contains(&field);
+                prop_assert_eq!(stats.top.of(field).is_some(), is_chosen);
+                if let Some(found) = stats.top.of(field) {
+                    check_top(found, values(field, &wanted), top, wanted.len());
+                }
+                if let Some(found) = quick.top.of(field) {
+                    prop_assert_eq!(Some(found), stats.top.of(field));
+                }
+            }
         }
     }
 }
@@ -286,10 +335,15 @@ fn too_many_steps_are_refused_and_the_error_says_what_to_give() {
 fn wrong_parameters_are_named() {
     for (params, named) in [
         (
-            &[("top", "0")][..],
-            "top: it must be a number from 1 to 100",
+            &[("top", "-1")][..],
+            "top: it must be a number from 0 to 100",
         ),
         (&[("top", "101")], "top"),
+        (
+            &[("fields", "actor,tenant_id")],
+            "fields: \"tenant_id\" must be one of event_type, severity, outcome, actor, ip_address",
+        ),
+        (&[("fields", "")], "fields: \"\" must be one of"),
         (&[("step", "week")], "step: \"week\" must be one of minute"),
         (&[("include", "all")], "include: it must be access"),
         (
@@ -304,7 +358,7 @@ fn wrong_parameters_are_named() {
         assert!(error.contains(named), "{error}");
     }
     let unknown = StatsQuery::parse([("stp", "day")]).unwrap_err().to_string();
-    assert!(unknown.contains("step, top, include"), "{unknown}");
+    assert!(unknown.contains("step, top, fields, include"), "{unknown}");
 }
 
 #[test]
@@ -406,7 +460,7 @@ fn files_that_are_wholly_in_the_range_are_not_read() {
     }
     let (all, scanned) = counted(&log, &[]);
     assert_eq!((all.total, scanned.blocks, scanned.lines), (90, 0, 0));
-    assert_eq!(all.top.event_type.distinct, Some(1));
+    assert_eq!(all.top.event_type.as_ref().unwrap().distinct, Some(1));
     let (with, scanned) = counted(&log, &[("include", "access")]);
     assert_eq!((with.total, scanned.blocks), (93, 0));
 
@@ -456,4 +510,52 @@ fn a_file_that_is_partly_in_the_range_is_read() {
         (1..blocks).contains(&scanned.blocks),
         "{scanned:?} of {blocks}"
     );
+}
+
+/// A file in which each entry has another actor, with a name too long for a tally.
+fn file_of_actors(log: &Log) {
+    let lines = (1..=30).map(|seq| {
+        let actor = format!("user-{seq}-{}", "x".repeat(20_000));
+        let record = Record::new(0, seq, -DAY);
+        Record { actor, ..record }.line()
+    });
+    log.sealed(&stem(0, 1), &lines.collect::<Vec<_>>());
+}
+
+#[test]
+fn values_that_are_not_asked_for_are_not_read() {
+    let log = Log::new();
+    file_of_actors(&log);
+    let (all, scanned) = counted(&log, &[]);
+    let actors = all.top.actor.as_ref().unwrap();
+    assert_eq!((all.total, actors.distinct), (30, Some(30)));
+    assert_eq!(scanned.lines, 30);
+    for (params, fields) in [
+        (
+            &[("fields", "event_type,ip_address")][..],
+            &["event_type", "ip_address"][..],
+        ),
+        (&[("top", "0")], &[]),
+        (&[("top", "0"), ("fields", "actor")], &[]),
+    ] {
+        let (some, scanned) = counted(&log, params);
+        assert_eq!((some.total, scanned.lines), (30, 0), "{params:?}");
+        assert_eq!(some.steps, all.steps);
+        let top = serde_json::to_value(&some.top).unwrap();
+        let names: Vec<_> = top.as_object().unwrap().keys().collect();
+        assert_eq!(names, fields, "{params:?}");
+    }
+    let (_, scanned) = counted(&log, &[("fields", "actor")]);
+    assert_eq!(scanned.lines, 30);
+}
+
+#[test]
+fn quick_counts_leave_out_what_would_have_to_be_read() {
+    let log = Log::new();
+    file_of_actors(&log);
+    log.append(&stem(0, 2), &[record(31, -1).line()]);
+    let quick = log.reader().quick_stats(&StatsQuery::default()).unwrap();
+    assert_eq!((quick.total, quick.scanned.lines), (31, 1));
+    let counted = StatsField::ALL.map(|field| quick.top.of(field).is_some());
+    assert_eq!(counted, [true, true, true, false, true]);
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     entry::CatalogueEntry,
-    query::{Filter, StatsQuery},
+    query::{Filter, StatsField, StatsQuery},
     server::{access::Scope, params::take, problem::Problem, state::Asker},
     store::catalogue,
 };
@@ -90,6 +90,7 @@ impl Counts {
         let stats = StatsQuery {
             filter: Filter::parse(asker.narrow(&[])?)?,
             top: MOST_COUNTED,
+            fields: vec![StatsField::EventType],
             include_access: true,
             ..StatsQuery::default()
         };
@@ -97,7 +98,7 @@ impl Counts {
         let Some(stats) = stats.await? else {
             return Ok(None);
         };
-        let top = stats.top.event_type;
+        let top = stats.top.event_type.unwrap_or_default();
         let is_whole = stats.exact && top.other == 0;
         let counts = top.values.into_iter().map(|one| (one.value, one.count));
         Ok(is_whole.then(|| Self(counts.collect())))

@@ -209,16 +209,23 @@ mod tests {
     use super::*;
     use crate::{AuditLog, http::RouterOptions, query::StatsQuery, server::state::App};
 
+    impl Visit {
+        /// Of the first page of this log's console.
+        pub(in crate::server::console) fn of(log: &AuditLog) -> Self {
+            let app = App::new(log.dir(), Some(log.clone()), RouterOptions::new()).unwrap();
+            let slot = Arc::clone(&app.requests).try_acquire_owned().unwrap();
+            Self {
+                app,
+                head: Request::get("/").body(()).unwrap().into_parts().0,
+                slot: Slot(Arc::new(slot)),
+            }
+        }
+    }
+
     #[tokio::test]
     async fn what_takes_too_long_is_given_up() {
         let log = AuditLog::for_tests();
-        let app = App::new(log.dir(), Some(AuditLog::clone(&log)), RouterOptions::new()).unwrap();
-        let slot = Arc::clone(&app.requests).try_acquire_owned().unwrap();
-        let visit = Visit {
-            app,
-            head: Request::get("/").body(()).unwrap().into_parts().0,
-            slot: Slot(Arc::new(slot)),
-        };
+        let visit = Visit::of(&log);
         let read = |limit| visit.read_within(limit, |reader| reader.stats(&StatsQuery::default()));
         let hour = Duration::from_secs(3600);
         assert!(read(hour).await.unwrap().is_some());

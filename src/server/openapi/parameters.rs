@@ -126,9 +126,19 @@ pub(super) fn limit(usual: usize, most: usize) -> Parameter {
 }
 
 pub(super) fn top(usual: usize, most: usize) -> Parameter {
-    let meaning = "How many values of each field an answer has at most.";
-    let number = number(1, most).default(Some(usual.into()));
+    let meaning = "How many values of each field an answer has at most. With `0` it has the counts \
+                   over time alone.";
+    let number = number(0, most).default(Some(usual.into()));
     query("top", meaning, number, json!(usual))
+}
+
+pub(super) fn fields() -> Parameter {
+    let meaning = "The fields whose most frequent values are counted, separated by commas: \
+                   `event_type`, `severity`, `outcome`, `actor`, `ip_address`. Without it, all of \
+                   them.";
+    let name = "(event_type|severity|outcome|actor|ip_address)";
+    let names = text().pattern(Some(format!("^{name}(,{name})*$")));
+    query("fields", meaning, names, json!("event_type,severity"))
 }
 
 pub(super) fn offset(most: usize) -> Parameter {

@@ -90,6 +90,7 @@ fn stats() -> Described {
         .parameters(parameters::filter())
         .parameter(choice("step", step, &steps, None))
         .parameter(parameters::top(10, 100))
+        .parameter(parameters::fields())
         .parameter(parameters::include())
         .answers("200", "The counts", "Stats", examples::stats())
 }

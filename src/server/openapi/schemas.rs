@@ -160,15 +160,15 @@ struct OutcomeCounts {
     unknown: u64,
 }
 
-/// The most frequent values.
+/// The most frequent values of the fields that were asked for.
 #[derive(ToSchema)]
 struct TopValues {
-    event_type: Top,
-    severity: Top,
-    outcome: Top,
+    event_type: Option<Top>,
+    severity: Option<Top>,
+    outcome: Option<Top>,
     /// The id; of an actor without one the name, else the type.
-    actor: Top,
-    ip_address: Top,
+    actor: Option<Top>,
+    ip_address: Option<Top>,
 }
 
 /// The most frequent values of one field.

@@ -7,7 +7,8 @@ use crate::{
     entry::Timestamp,
     store::{
         blob::Blob,
-        index::{Blooms, Index, Key},
+        blooms::Blooms,
+        index::{Index, Key},
         samples::stem,
     },
 };

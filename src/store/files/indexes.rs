@@ -11,8 +11,9 @@ use crate::{
     entry::{Seq, Timestamp},
     error::{Error, Result},
     store::{
+        blooms::Blooms,
         gzip::Walk,
-        index::{Block, Blooms, Index, Key},
+        index::{Block, Index, Key},
         names::FileStem,
         rebuild::rebuild,
         summary::IndexBuilder,

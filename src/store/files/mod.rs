@@ -64,8 +64,9 @@ pub(crate) use self::{
 };
 use super::{
     blob::Blob,
+    blooms::Blooms,
     fs::Fs,
-    index::{Blooms, Key},
+    index::Key,
     layout::Layout,
     names::FileStem,
     tally::Tally,

@@ -8,8 +8,9 @@ use crate::{
     error::{Error, Result},
     store::{
         blob::{Blob, FileBlob},
+        blooms::Blooms,
         fs::{Fs, Stamp},
-        index::{Blooms, Built, Index, Key},
+        index::{Built, Index, Key},
         layout::Layout,
         names::FileStem,
         rebuild::{read_index, write_index},

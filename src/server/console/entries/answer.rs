@@ -3,13 +3,16 @@
 //! A page is bounded in time, however long the log is: it may search for some seconds and count for
 //! fewer, at the same time. What takes longer has to be asked for more narrowly.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::subject;
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Filter, Order, PageStart, Query, RawEntry, Stats, StatsQuery},
+    query::{
+        AuditReader, Filter, Order, PageStart, Query, RawEntry, Stats, StatsField, StatsQuery,
+        TopValues,
+    },
     server::{
         console::{
             selection::{Selection, Start},
@@ -131,7 +134,7 @@ impl Question {
             ..Query::default()
         };
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
-        let count = visit.read_within(COUNT_TIME, move |reader| reader.stats(&stats));
+        let count = count(visit, stats);
         let subject = async {
             match subject {
                 Some(subject) => subject.find(visit).await,
@@ -151,6 +154,46 @@ impl Question {
             outside,
             subject: subject?,
         })
+    }
+}
+
+/// Counts, without delaying the counts over time for values that take long to count: these are left
+/// out if the time is over.
+async fn count(visit: &Visit, query: StatsQuery) -> Result<Option<Stats>, Problem> {
+    let began = Instant::now();
+    let quick = query.clone();
+    let counted = visit.read_within(COUNT_TIME, move |reader| reader.quick_stats(&quick));
+    let Some(mut stats) = counted.await? else {
+        return Ok(None);
+    };
+    let more = StatsQuery {
+        fields: uncounted(&stats.top),
+        ..query
+    };
+    if !more.fields.is_empty() {
+        let left = COUNT_TIME.saturating_sub(began.elapsed());
+        let counted = visit.read_within(left, move |reader| reader.stats(&more));
+        if let Some(more) = counted.await? {
+            stats.exact &= more.exact;
+            stats.top = all_of(stats.top, more.top);
+        }
+    }
+    Ok(Some(stats))
+}
+
+/// The fields whose values were not counted.
+pub(super) fn uncounted(top: &TopValues) -> Vec<StatsField> {
+    let all = StatsField::ALL.into_iter();
+    all.filter(|field| top.of(*field).is_none()).collect()
+}
+
+fn all_of(top: TopValues, more: TopValues) -> TopValues {
+    TopValues {
+        event_type: top.event_type.or(more.event_type),
+        severity: top.severity.or(more.severity),
+        outcome: top.outcome.or(more.outcome),
+        actor: top.actor.or(more.actor),
+        ip_address: top.ip_address.or(more.ip_address),
     }
 }
 
@@ -218,4 +261,40 @@ fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
         entries: page.entries,
         hints,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        AuditLog,
+        store::{fs::OsFs, gzip::Level, layout::Layout, samples, seal::seal},
+    };
+
+    #[tokio::test]
+    async fn all_fields_are_counted_also_if_a_file_has_to_be_read_for_one() {
+        let log = AuditLog::for_tests();
+        let (layout, stem) = (Layout::of(log.dir()), samples::stem(1));
+        let line = |seq: u64| {
+            let id = format!(r#""id":"{seq}-{}","name""#, "x".repeat(20_000));
+            samples::line(seq).replacen(r#""id":"user-"#, &format!(r#"{id}:"","other":""#), 1)
+                + "\n"
+        };
+        fs::write(layout.live(&stem), (1..=30).map(line).collect::<String>()).unwrap();
+        seal(&OsFs, &layout, &stem, Level::FASTEST).unwrap();
+        fs::remove_file(layout.live(&stem)).unwrap();
+
+        let visit = Visit::of(&log);
+        let quick = visit
+            .app
+            .reader
+            .quick_stats(&StatsQuery::default())
+            .unwrap();
+        assert_eq!(uncounted(&quick.top), [StatsField::Actor]);
+        let counted = count(&visit, StatsQuery::default()).await.unwrap().unwrap();
+        assert_eq!(uncounted(&counted.top), []);
+        assert!(counted.top.actor.unwrap().distinct >= Some(30));
+    }
 }

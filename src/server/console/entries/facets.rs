@@ -32,14 +32,18 @@ pub(super) struct Value {
 }
 
 pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
-    let facet = |name, title, top| facet(selection, name, title, top);
-    vec![
-        facet("severity", "Severity", &top.severity),
-        facet("outcome", "Outcome", &top.outcome),
-        facet("event_type", "Event type", &top.event_type),
-        facet("actor", "Actor", &top.actor),
-        facet("ip_address", "Address", &top.ip_address),
-    ]
+    let fields = [
+        ("severity", "Severity", &top.severity),
+        ("outcome", "Outcome", &top.outcome),
+        ("event_type", "Event type", &top.event_type),
+        ("actor", "Actor", &top.actor),
+        ("ip_address", "Address", &top.ip_address),
+    ];
+    let counted = fields
+        .into_iter()
+        .filter_map(|(name, title, top)| Some((name, title, top.as_ref()?)));
+    let facets = counted.map(|(name, title, top)| facet(selection, name, title, top));
+    facets.collect()
 }
 
 fn facet(selection: &Selection, name: &'static str, title: &'static str, top: &Top) -> Facet {

@@ -1,7 +1,7 @@
 //! The results: counts, entries, and links to others.
 
 use super::{
-    answer::{Answer, Found, Outside},
+    answer::{Answer, Found, Outside, uncounted},
     bar::Choice,
     facets::{Facet, facets},
     histogram::Histogram,
@@ -59,6 +59,8 @@ pub(super) struct Nothing {
 
 const NOT_COUNTED: &str = "Counting takes too long for so much of the log, so there are no \
                            counts. A shorter range has them.";
+const NOT_ALL_COUNTED: &str = "Some fields have so many different values that counting them takes \
+                               too long. A shorter range has their counts.";
 const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
                          shown. The server's own messages say why.";
 
@@ -73,7 +75,12 @@ impl Results {
         let found = answer.found.as_ref();
         let is_partial =
             found.is_some_and(|found| found.is_partial) || stats.is_some_and(|stats| !stats.exact);
-        let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
+        let is_short = stats.is_some_and(|stats| !uncounted(&stats.top).is_empty());
+        let notices = [
+            (stats.is_none(), NOT_COUNTED),
+            (is_short, NOT_ALL_COUNTED),
+            (is_partial, NOT_EXACT),
+        ];
         let export = selection.parameters(now);
         let export = export.iter().filter(|(name, _)| name != "include");
         let subject = answer.subject.as_ref();

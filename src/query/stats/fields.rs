@@ -1,0 +1,90 @@
+//! The fields whose most frequent values can be asked for.
+
+use std::str::FromStr;
+
+use super::StatsQuery;
+use crate::{
+    error::{Error, Result},
+    store::tally::FIELDS,
+};
+
+/// A field whose most frequent values are counted. Its name in texts is that of the field in
+/// [`TopValues`](super::TopValues).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StatsField {
+    /// The event type.
+    EventType,
+    /// The severity.
+    Severity,
+    /// The outcome.
+    Outcome,
+    /// The actor.
+    Actor,
+    /// The address.
+    IpAddress,
+}
+
+impl StatsField {
+    /// All of them.
+    pub const ALL: [Self; FIELDS] = [
+        Self::EventType,
+        Self::Severity,
+        Self::Outcome,
+        Self::Actor,
+        Self::IpAddress,
+    ];
+
+    /// The name, as in `event_type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EventType => "event_type",
+            Self::Severity => "severity",
+            Self::Outcome => "outcome",
+            Self::Actor => "actor",
+            Self::IpAddress => "ip_address",
+        }
+    }
+
+    /// Reads names that commas separate.
+    pub(super) fn list(text: &str) -> Result<Vec<Self>> {
+        text.split(',').map(str::parse).collect()
+    }
+}
+
+impl FromStr for StatsField {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|field| field.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let problem = format!("{text:?} must be one of {names}");
+            Error::invalid("fields", problem)
+        })
+    }
+}
+
+/// The fields whose values are counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chosen {
+    is_chosen: [bool; FIELDS],
+    /// Whether files are read whose tallies don't have the values of a field. If not, no values of
+    /// that field are given.
+    pub(super) reads_files: bool,
+}
+
+impl Chosen {
+    pub(super) fn of(query: &StatsQuery, reads_files: bool) -> Self {
+        let is_chosen = |field| query.top > 0 && query.fields.contains(&field);
+        Self {
+            is_chosen: StatsField::ALL.map(is_chosen),
+            reads_files,
+        }
+    }
+
+    /// Keeps what belongs to the fields that are counted.
+    pub(super) fn of_each<T>(self, of: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        let pairs = self.is_chosen.into_iter().zip(of);
+        pairs.filter_map(|(is_chosen, of)| is_chosen.then_some(of))
+    }
+}
