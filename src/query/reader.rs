@@ -16,7 +16,7 @@ use super::{
     order::{ByTime, Key, Order},
     page::{Page, PageStart, Query, Scanned, only_by_arrival},
     plan::Wanted,
-    stats::{self, Stats, StatsQuery},
+    stats::{self, MoreValues, Stats, StatsQuery},
     tail::{Tail, TailStart},
 };
 #[cfg(feature = "webhook")]
@@ -396,9 +396,20 @@ impl AuditReader {
     /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is
     /// among [`Scanned::problems`].
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        self.count(query, false).map(|(stats, _)| stats)
+    }
+
+    /// The same with the values of more fields. No file is counted by its index, so this is for a
+    /// filter that wants few entries.
+    #[cfg(any(feature = "console", test))]
+    pub(crate) fn stats_with_more(&self, query: &StatsQuery) -> Result<(Stats, MoreValues)> {
+        self.count(query, true)
+    }
+
+    fn count(&self, query: &StatsQuery, with_more: bool) -> Result<(Stats, MoreValues)> {
         let complete_until = self.progress()?.until;
         let wanted = self.wanted(&query.whole_filter(), ByTime::Desc, false);
-        stats::run(&self.files, query, &wanted, complete_until)
+        stats::run(&self.files, query, &wanted, complete_until, with_more)
     }
 
     /// Follows the log: gives the entries that are written from now on, or after an entry.

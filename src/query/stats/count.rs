@@ -72,11 +72,11 @@ struct BlockCounts<'b> {
 }
 
 impl<'b> BlockCounts<'b> {
-    fn new(step: Step) -> Self {
+    fn new(step: Step, with_more: bool) -> Self {
         Self {
             step,
             counts: HashMap::new(),
-            values: BlockValues::default(),
+            values: BlockValues::new(with_more),
             last: (0, Timestamp::MAX, Timestamp::MAX),
         }
     }
@@ -100,11 +100,18 @@ impl<'b> BlockCounts<'b> {
 
 /// Counts the wanted entries.
 pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, Scanned)> {
+    let plan = BlockPlan::new(files, wanted)?;
+    let with_more = sums.values.has_more();
     let counter = Counter {
         files,
         wanted,
+        with_more,
         state: Mutex::new(State {
-            plan: BlockPlan::new(files, wanted)?.with_tallied_files(),
+            // A tally doesn't have the values of more fields.
+            plan: match with_more {
+                true => plan,
+                false => plan.with_tallied_files(),
+            },
             sums,
             work: Work::default(),
             failed: None,
@@ -128,6 +135,8 @@ pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, S
 struct Counter<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
+    /// Whether the values of more fields are counted.
+    with_more: bool,
     state: Mutex<State<'a>>,
 }
 
@@ -151,7 +160,7 @@ impl<'a> Counter<'a> {
     fn count(&self) {
         let mut reader = BlockReader::new(self.files, self.wanted, usize::MAX);
         // There can be millions of them, so each thread counts its own.
-        let mut values = Values::default();
+        let mut values = Values::new(self.with_more);
         loop {
             let task = self.lock().next(self.files, self.wanted);
             let added = match task {
@@ -191,7 +200,7 @@ impl<'a> Counter<'a> {
         step: Step,
         values: &mut Values,
     ) -> Result<()> {
-        let mut block = BlockCounts::new(step);
+        let mut block = BlockCounts::new(step, self.with_more);
         let found = reader.each(piece, &mut |fields| block.add_entry(fields));
         values.add_block(block.values);
         let mut state = self.lock();

@@ -30,6 +30,7 @@ pub use self::{
     values::{Top, TopValues, ValueCount},
 };
 
+pub(crate) use self::values::MoreValues;
 pub use crate::store::tally::{OutcomeCounts, SeverityCounts};
 
 use self::{count::Sums, series::Series, values::Values};
@@ -174,22 +175,24 @@ pub struct Stats {
     pub scanned: Scanned,
 }
 
-/// Counts what is asked for.
+/// Counts what is asked for; `with_more` for the values of more fields as well.
 pub(super) fn run(
     files: &Files,
     query: &StatsQuery,
     wanted: &Wanted,
     complete_until: Option<Timestamp>,
-) -> Result<Stats> {
+    with_more: bool,
+) -> Result<(Stats, MoreValues)> {
     let sums = Sums {
         series: Series::new(query)?,
-        values: Values::default(),
+        values: Values::new(with_more),
         total: 0,
     };
     let (sums, scanned) = count::run(files, wanted, sums)?;
     let step = sums.series.step();
     let (steps, end) = sums.series.finish();
-    Ok(Stats {
+    let (top, more) = sums.values.top(query.top);
+    let stats = Stats {
         total: sums.total,
         exact: scanned.hiding_problem().is_none(),
         start: query
@@ -200,7 +203,8 @@ pub(super) fn run(
         complete_until,
         step,
         steps,
-        top: sums.values.top(query.top),
+        top,
         scanned,
-    })
+    };
+    Ok((stats, more))
 }

@@ -20,6 +20,9 @@ use crate::{
 const MOST_BYTES: usize = 8 << 20;
 const BYTES_EACH: usize = 64;
 
+/// How many fields are counted besides on request: the resource and the user agent.
+const MORE: usize = 2;
+
 /// The place of the address among the fields.
 const ADDRESS: usize = 4;
 
@@ -56,6 +59,15 @@ pub struct Top {
     pub distinct: Option<u64>,
 }
 
+/// The most frequent values of more fields, which no index has counts of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "console"), allow(dead_code, reason = "for the console"))]
+pub(crate) struct MoreValues {
+    /// The resources: the id; of a resource without one the name.
+    pub(crate) resource: Top,
+    pub(crate) user_agent: Top,
+}
+
 /// A value, and how often it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ValueCount {
@@ -65,25 +77,71 @@ pub struct ValueCount {
     pub count: u64,
 }
 
+/// The values of an entry that are counted on request, as they stand in its line. The resource is
+/// the id; without one the name.
+fn more_values<'a>(fields: &Fields<'a>) -> [&'a [u8]; MORE] {
+    let resource = match fields.resource_id {
+        [] => fields.resource_name,
+        id => id,
+    };
+    [resource, fields.user_agent]
+}
+
+type Counts<'b> = HashMap<&'b [u8], u64>;
+
 /// The values of each field in one block, as they stand in its lines.
-#[derive(Debug, Default)]
-pub(super) struct BlockValues<'b>([HashMap<&'b [u8], u64>; FIELDS]);
+#[derive(Debug)]
+pub(super) struct BlockValues<'b> {
+    counts: [Counts<'b>; FIELDS],
+    more: Option<[Counts<'b>; MORE]>,
+}
 
 impl<'b> BlockValues<'b> {
+    pub(super) fn new(with_more: bool) -> Self {
+        Self {
+            counts: Default::default(),
+            more: with_more.then(Default::default),
+        }
+    }
+
     pub(super) fn add_entry(&mut self, fields: &Fields<'b>) {
-        for (counts, value) in self.0.iter_mut().zip(values(fields)) {
+        for (counts, value) in self.counts.iter_mut().zip(values(fields)) {
+            *counts.entry(value).or_default() += 1;
+        }
+        for (counts, value) in self.more.iter_mut().flatten().zip(more_values(fields)) {
             *counts.entry(value).or_default() += 1;
         }
     }
 }
 
 /// The values of each field in all blocks and files so far.
-#[derive(Debug, Default)]
-pub(super) struct Values([FieldValues; FIELDS]);
+#[derive(Debug)]
+pub(super) struct Values {
+    fields: [FieldValues; FIELDS],
+    more: Option<[FieldValues; MORE]>,
+}
 
 impl Values {
+    /// `with_more` for the values of more fields as well, which are in no file's tally.
+    pub(super) fn new(with_more: bool) -> Self {
+        Self {
+            fields: Default::default(),
+            more: with_more.then(Default::default),
+        }
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.more.is_some()
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut FieldValues> {
+        self.fields.iter_mut().chain(self.more.iter_mut().flatten())
+    }
+
     pub(super) fn add_block(&mut self, block: BlockValues<'_>) {
-        for (field, counts) in self.0.iter_mut().zip(block.0) {
+        let counts = block.counts.into_iter();
+        let counts = counts.chain(block.more.into_iter().flatten());
+        for (field, counts) in self.all().zip(counts) {
             for (value, count) in counts {
                 field.add(value, count);
             }
@@ -91,7 +149,7 @@ impl Values {
     }
 
     pub(super) fn add_file(&mut self, tally: &TallyPart) {
-        for (field, counts) in self.0.iter_mut().zip(&tally.values) {
+        for (field, counts) in self.fields.iter_mut().zip(&tally.values) {
             for (value, count) in counts.iter() {
                 field.add(value, count);
             }
@@ -100,28 +158,39 @@ impl Values {
 
     /// Adds the values that another thread has counted.
     pub(super) fn merge(&mut self, other: Self) {
-        for (field, other) in self.0.iter_mut().zip(other.0) {
+        let others = other.fields.into_iter();
+        let others = others.chain(other.more.into_iter().flatten());
+        for (field, other) in self.all().zip(others) {
             field.merge(other);
         }
     }
 
     /// The most frequent ones, at most so many of each field.
-    pub(super) fn top(self, most: usize) -> TopValues {
+    pub(super) fn top(self, most: usize) -> (TopValues, MoreValues) {
+        let more = self.more.unwrap_or_default();
+        let [resource, user_agent] = more.map(|field| field.top(most, text));
         let mut at = 0..;
-        let [event_type, severity, outcome, actor, ip_address] = self.0.map(|field| {
+        let [event_type, severity, outcome, actor, ip_address] = self.fields.map(|field| {
             let spelled = match at.next() {
                 Some(ADDRESS) => address_text,
                 _ => text,
             };
             field.top(most, spelled)
         });
-        TopValues {
+        let top = TopValues {
             event_type,
             severity,
             outcome,
             actor,
             ip_address,
-        }
+        };
+        (
+            top,
+            MoreValues {
+                resource,
+                user_agent,
+            },
+        )
     }
 }
 

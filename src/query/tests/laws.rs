@@ -372,7 +372,7 @@ fn a_query_is_read_from_text() {
         ),
         (
             vec![("page", "2")],
-            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, actor_type, resource, resource_type, tenant_id, severity, outcome, source, ip_address, session_id, request_id, q, limit, order, cursor, offset, include and details.<path>",
+            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, actor_type, resource, resource_type, tenant_id, severity, outcome, source, ip_address, user_agent, session_id, request_id, trace_id, q, limit, order, cursor, offset, include and details.<path>",
         ),
     ] {
         let error = Query::parse(params).unwrap_err().to_string();

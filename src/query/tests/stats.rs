@@ -62,6 +62,11 @@ fn actor(entry: &Value) -> Option<String> {
     parts.iter().find_map(|part| of(&entry["actor"][*part]))
 }
 
+fn resource(entry: &Value) -> Option<String> {
+    let parts = ["id", "name"];
+    parts.iter().find_map(|part| of(&entry["resource"][*part]))
+}
+
 fn address(entry: &Value) -> Option<String> {
     let text = of(&entry["ip_address"])?;
     let address = text.parse::<std::net::IpAddr>();
@@ -203,6 +208,11 @@ proptest! {
             check_top(&values.outcome, count(&wanted, outcome), top, n);
             check_top(&values.actor, count(&wanted, actor), top, n);
             check_top(&values.ip_address, count(&wanted, address), top, n);
+
+            let (again, more) = reader.stats_with_more(&query).unwrap();
+            prop_assert_eq!((&again.steps, &again.top), (&stats.steps, &stats.top));
+            check_top(&more.resource, count(&wanted, resource), top, n);
+            check_top(&more.user_agent, count(&wanted, |e| of(&e["user_agent"])), top, n);
         }
     }
 }
