@@ -67,6 +67,8 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/webhooks/{name}/attempts", ADMIN),
     ("GET", "/webhooks/{name}/dead-letters", ADMIN),
     ("GET", "/", Holder(Scope::Read)),
+    ("GET", "/actor", Holder(Scope::Read)),
+    ("GET", "/resource", Holder(Scope::Read)),
     ("GET", "/entry/{id}", Holder(Scope::Read)),
     ("GET", "/catalogue", Holder(Scope::Read)),
     ("GET", "/health", OfAllTenants(Scope::Read)),

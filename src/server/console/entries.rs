@@ -7,7 +7,7 @@
 //! facets     the most frequent values, each with its count
 //! histogram  counts over time
 //! row        an entry in the table
-//! subject    the actor or the resource that the entries are about
+//! subject    the actor or the resource that the entries are about, and its page
 //! ```
 
 mod answer;
@@ -24,6 +24,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
+pub(super) use self::subject::{Kind, actor, resource};
 use self::{
     answer::{Answer, Question},
     bar::{RangeMenu, SearchBar},
@@ -32,7 +33,7 @@ use self::{
 use super::{
     frame::Frame,
     selection::Selection,
-    visit::{Visit, below, html},
+    visit::{Visit, below, html, words},
 };
 use crate::{
     entry::Timestamp,
@@ -104,14 +105,6 @@ impl EntriesPage {
             range: RangeMenu::new(selection, now),
             results: None,
         }
-    }
-}
-
-/// The mistake, in the words of the API.
-fn words(problem: &Problem) -> String {
-    match problem.about() {
-        Some("search") | None => problem.detail().to_owned(),
-        Some(name) => format!("{name}: {}", problem.detail()),
     }
 }
 

@@ -58,6 +58,10 @@ pub(super) struct Selection {
     /// The parameters of the filter, `include` among them.
     filter: Vec<(String, String)>,
     range: Option<Range>,
+    /// The range of a URL that has none.
+    usual: Range,
+    /// The path of the page that links lead to; empty if that is the page that has them.
+    home: String,
     pub(super) split: Split,
     /// The names of the columns that are shown; without any, all are.
     columns: Vec<&'static str>,
@@ -67,7 +71,12 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn parse(mut given: Vec<(String, String)>) -> Result<Self> {
+    pub(super) fn parse(given: Vec<(String, String)>) -> Result<Self> {
+        Self::parse_within(Range::USUAL, given)
+    }
+
+    /// The same for a page that shows this range unless it is asked for another one.
+    pub(super) fn parse_within(usual: Range, mut given: Vec<(String, String)>) -> Result<Self> {
         let range = take(&mut given, "range")?;
         // A form sends the fields that nobody filled in as well.
         given.retain(|(name, value)| !is_time(name) || !value.is_empty());
@@ -100,6 +109,8 @@ impl Selection {
         Ok(Self {
             filter: given,
             range: range.as_deref().map(Range::parse).transpose()?,
+            usual,
+            home: String::new(),
             split,
             columns,
             start,
@@ -121,8 +132,7 @@ impl Selection {
             filter,
             start: Start::Newest,
             search: None,
-            split: self.split,
-            columns: self.columns.clone(),
+            ..self.clone()
         })
     }
 
@@ -141,7 +151,7 @@ impl Selection {
     pub(super) fn range(&self) -> Option<Range> {
         match self.filter.iter().any(|(name, _)| is_time(name)) {
             true => None,
-            false => Some(self.range.unwrap_or(Range::USUAL)),
+            false => Some(self.range.unwrap_or(self.usual)),
         }
     }
 

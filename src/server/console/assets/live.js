@@ -11,6 +11,7 @@ const HIDDEN = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\
 const button = document.querySelector("[data-live]");
 const body = document.querySelector(".table tbody");
 const template = document.getElementById("row");
+const home = button?.dataset.live.replace(/stream$/, "");
 let source = null;
 let waiting = [];
 
@@ -30,11 +31,16 @@ function shown(text) {
 /** Links a cell to the entries that have the value too; removes the link if there is no value. */
 function link(row, name, value, text) {
   const cell = row.querySelector(`[data-of=${name}]`);
-  if (!value) { cell.remove(); return; }
+  const about = row.querySelector(`[data-of=${name}] + .go`);
+  if (!value) { cell.remove(); about?.remove(); return; }
   const params = filter();
-  params.append(name, /^\\*!/.test(value) ? `\\${value}` : value);
+  const literal = /^\\*!/.test(value) ? `\\${value}` : value;
+  params.append(name, literal);
   cell.href = `?${params}`;
   cell.firstElementChild.textContent = shown(text || value);
+  if (!about) return;
+  about.href = `${home}${name}?${new URLSearchParams([[name, literal]])}`;
+  about.setAttribute("aria-label", `About ${shown(text || value)}`);
 }
 
 function mark(row, kind, word) {
@@ -54,7 +60,6 @@ function rowOf(entry) {
   time.title = entry.timestamp;
   row.querySelector(".day").textContent = new Date(entry.timestamp).toLocaleDateString("en", day);
   row.querySelector(".clock").textContent = entry.timestamp.slice(11, 19);
-  const home = button.dataset.live.replace(/stream$/, "");
   row.querySelector(".open").href = `${home}entry/${entry.id}${location.search}`;
   const { actor = {}, resource = {} } = entry;
   mark(row, "severity", entry.severity);

@@ -30,7 +30,7 @@ const VALUES: usize = 8;
 /// How many bars the histogram may have.
 const BARS: u16 = 180;
 /// How long a page may search.
-const SEARCH_TIME: Duration = Duration::from_secs(10);
+pub(super) const SEARCH_TIME: Duration = Duration::from_secs(10);
 /// How long a page may count.
 const COUNT_TIME: Duration = Duration::from_secs(2);
 /// How long a page without entries may look for one outside of its range.
@@ -39,10 +39,10 @@ pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 /// The questions of a page.
 pub(super) struct Question {
     pub(super) page: Query,
-    stats: StatsQuery,
+    pub(super) stats: StatsQuery,
     /// The filter without its times.
     any_time: Filter,
-    subject: Option<subject::Wanted>,
+    pub(super) subject: Option<subject::Wanted>,
 }
 
 /// The answers. `None` where the time was over.
@@ -195,7 +195,7 @@ fn params_of(params: &[(String, String)], is_kept: impl Fn(&str) -> bool) -> Vec
 }
 
 /// A page of entries. If less than a page is newer than an entry, it is the newest page.
-fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
+pub(super) fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
     let mut page = reader.page(&query)?;
     if query.order == Order::Asc && !page.has_more {
         query.order = Order::Desc;

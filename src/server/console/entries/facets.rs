@@ -1,5 +1,6 @@
 //! The most frequent values of some fields, each with links that want or exclude it.
 
+use super::subject::Kind;
 use crate::{
     query::{Top, TopValues},
     server::console::{
@@ -29,6 +30,8 @@ pub(super) struct Value {
     /// The link that wants it, or no longer does.
     pub(super) toggle: String,
     pub(super) exclude: String,
+    /// The path of the page about it, below the mount, if it has one.
+    pub(super) about: Option<String>,
 }
 
 pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
@@ -42,7 +45,12 @@ pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
     ]
 }
 
-fn facet(selection: &Selection, name: &'static str, title: &'static str, top: &Top) -> Facet {
+pub(super) fn facet(
+    selection: &Selection,
+    name: &'static str,
+    title: &'static str,
+    top: &Top,
+) -> Facet {
     let shown_count: u64 = top.values.iter().map(|value| value.count).sum();
     let total = (shown_count + top.other + top.without).max(1);
     let values = top.values.iter().map(|value| {
@@ -58,6 +66,7 @@ fn facet(selection: &Selection, name: &'static str, title: &'static str, top: &T
             is_wanted,
             toggle: toggled.href(),
             exclude: selection.excluding(name, &value.value).href(),
+            about: Kind::of(name).map(|kind| kind.about(&value.value)),
         }
     });
     Facet {

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::bar::Choice;
 use crate::{
     entry::Timestamp,
     query::{Stats, Step, StepCounts},
@@ -20,6 +21,31 @@ const BAR: u64 = 8;
 const HEIGHT: u64 = 100;
 /// A bar of one entry can be seen, however many others there are.
 const LOWEST: u64 = 2;
+
+/// The counts of a selection: how many entries there are, and when.
+pub(super) struct Chart {
+    pub(super) total: String,
+    pub(super) drawing: Option<Histogram>,
+    pub(super) splits: [Choice; 2],
+}
+
+impl Chart {
+    pub(super) fn new(selection: &Selection, stats: Option<&Stats>) -> Self {
+        let split = |title, split| Choice {
+            title,
+            href: selection.split_by(split).href(),
+            is_chosen: selection.split == split,
+        };
+        Self {
+            total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
+            drawing: stats.and_then(|stats| Histogram::new(selection, stats)),
+            splits: [
+                split("Severity", Split::Severity),
+                split("Outcome", Split::Outcome),
+            ],
+        }
+    }
+}
 
 pub(super) struct Histogram {
     /// The width of the drawing in its units.

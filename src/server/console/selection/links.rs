@@ -106,12 +106,23 @@ impl Selection {
         self
     }
 
-    /// The link to the page, relative to it.
+    /// The same on the page of entries, which has this path, from its newest entry on. Its links
+    /// lead there from any page.
+    pub(in crate::server::console) fn on_entries(&self, home: &str) -> Self {
+        Self {
+            range: self.range(),
+            usual: Range::USUAL,
+            home: home.to_owned(),
+            ..self.at_newest()
+        }
+    }
+
+    /// The link to the page; relative if it is on the page itself.
     pub(in crate::server::console) fn href(&self) -> String {
         match self.query() {
             // Empty, it would be the page with the query that it has.
-            query if query.is_empty() => "?".to_owned(),
-            query => query,
+            query if query.is_empty() && self.home.is_empty() => "?".to_owned(),
+            query => format!("{}{query}", self.home),
         }
     }
 
@@ -119,7 +130,7 @@ impl Selection {
     fn pairs(&self) -> Vec<(&str, &str)> {
         let filter = self.filter.iter();
         let mut pairs: Vec<_> = filter.map(|(name, value)| (&**name, &**value)).collect();
-        let range = self.range.filter(|range| *range != Range::USUAL);
+        let range = self.range.filter(|range| *range != self.usual);
         pairs.extend(range.map(|range| ("range", range.name)));
         if self.split == Split::Outcome {
             pairs.push(("split", "outcome"));

@@ -17,6 +17,12 @@ pub(in crate::server::console) struct Range {
     seconds: Option<u64>,
 }
 
+impl Default for Range {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
+
 impl Range {
     const fn new(name: &'static str, title: &'static str, seconds: Option<u64>) -> Self {
         Self {
@@ -39,6 +45,9 @@ impl Range {
     /// The range of a page that is asked for without one: a look at it must not cost more, the
     /// longer the log is.
     pub(in crate::server::console) const USUAL: Self = Self::ALL[2];
+
+    /// The range of the page of an actor or a resource, of which there are fewer entries.
+    pub(in crate::server::console) const OF_SUBJECT: Self = Self::ALL[4];
 
     pub(super) fn parse(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|range| range.name == text);

@@ -1,0 +1,245 @@
+//! The page of an actor: what did this person do; and of a resource: what happened to it.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::{http::StatusCode, response::Response};
+
+use super::{Kind, Known, Subject, Wanted};
+use crate::{
+    entry::Timestamp,
+    query::{MoreValues, Stats},
+    server::{
+        access::Scope,
+        console::{
+            entries::{
+                answer::{Found, Question, SEARCH_TIME, find},
+                bar::RangeMenu,
+                facets::{Facet, facet},
+                histogram::Chart,
+                results::{NOT_EXACT, Nothing, Table},
+            },
+            frame::Frame,
+            selection::{Range, Selection},
+            visit::{Visit, html},
+        },
+        problem::Problem,
+        state::Asker,
+    },
+};
+
+/// How long counting may take: the counts are what the page is for.
+const COUNT_TIME: Duration = Duration::from_secs(5);
+const NOT_COUNTED: &str = "Counting takes too long for so many entries, so there are no counts \
+                           and no bars. Choose a shorter range: it has them.";
+
+/// `GET /actor`
+pub(in crate::server::console) async fn actor(visit: Visit) -> Response {
+    let page = make(&visit, Kind::Actor).await;
+    visit.answer(page)
+}
+
+/// `GET /resource`
+pub(in crate::server::console) async fn resource(visit: Visit) -> Response {
+    let page = make(&visit, Kind::Resource).await;
+    visit.answer(page)
+}
+
+async fn make(visit: &Visit, kind: Kind) -> Result<Response, Problem> {
+    let asker = visit.admit(Scope::Read)?;
+    let given = visit.parameters()?;
+    let selection = Selection::parse_within(Range::OF_SUBJECT, given.clone())?;
+    let text = subject(kind, &selection)?;
+    let now = Timestamp::now();
+    let answer = Answer::find(visit, Question::new(&selection, &asker, now)?).await?;
+    record(visit, &asker, kind, &given, &answer)?;
+    let page = SubjectPage::new(visit, &asker, (kind, text), &selection, &answer, now);
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// The id or name in the URL, of the one that the page is about.
+fn subject(kind: Kind, selection: &Selection) -> Result<&str, Problem> {
+    let name = kind.parameter();
+    let mut texts = Vec::new();
+    for (given, text) in selection.conditions() {
+        match given {
+            given if given == name => texts.push(text),
+            "include" => {}
+            other => {
+                let what = format!(
+                    "the page is about one {name} and takes no other condition; leave it out"
+                );
+                return Err(Problem::parameter(other, what));
+            }
+        }
+    }
+    match (&texts[..], &selection.search) {
+        ([text], None) if !text.starts_with('!') => Ok(*text),
+        (_, Some(_)) => {
+            let what = "the page takes no search; search on the page of entries";
+            Err(Problem::parameter("search", what))
+        }
+        _ => {
+            let what = format!("the page is about one {name}; give one id or name");
+            Err(Problem::parameter(name, what))
+        }
+    }
+}
+
+/// The answers of the log. `None` where the time was over.
+struct Answer {
+    found: Option<Found>,
+    counted: Option<(Stats, MoreValues)>,
+    known: Option<Known>,
+}
+
+impl Answer {
+    async fn find(visit: &Visit, question: Question) -> Result<Self, Problem> {
+        let Question {
+            page,
+            stats,
+            subject,
+            ..
+        } = question;
+        let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
+        let count = visit.read_within(COUNT_TIME, move |reader| reader.stats_with_more(&stats));
+        let known = async {
+            match subject {
+                Some(subject) => Wanted::find(subject, visit).await,
+                None => Ok(None),
+            }
+        };
+        let (found, counted, known) = tokio::join!(search, count, known);
+        Ok(Self {
+            found: found?,
+            counted: counted?,
+            known: known?,
+        })
+    }
+}
+
+fn record(
+    visit: &Visit,
+    asker: &Asker,
+    kind: Kind,
+    given: &[(String, String)],
+    answer: &Answer,
+) -> Result<(), Problem> {
+    let description = match kind {
+        Kind::Actor => "The page of an actor was read in the console",
+        Kind::Resource => "The page of a resource was read in the console",
+    };
+    let entry = asker.record("audit.access.read", description, given);
+    let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
+    let entry = entry.detail("status", 200).detail("entries", shown).detail(
+        "counted",
+        answer.counted.as_ref().map(|(stats, _)| stats.total),
+    );
+    visit.app.recorder.record(&entry)
+}
+
+#[derive(Template)]
+#[template(path = "subject.html")]
+struct SubjectPage {
+    frame: Frame,
+    /// The page of its entries.
+    all: String,
+    subject: Subject,
+    range: RangeMenu,
+    chart: Chart,
+    facets: Vec<Facet>,
+    table: Table,
+    notices: Vec<&'static str>,
+}
+
+impl SubjectPage {
+    fn new(
+        visit: &Visit,
+        asker: &Asker,
+        (kind, text): (Kind, &str),
+        selection: &Selection,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Self {
+        let frame = visit.frame(Some(&asker.access));
+        let on_entries = selection.on_entries(&frame.to(""));
+        let counted = answer.counted.as_ref();
+        let stats = counted.map(|(stats, _)| stats);
+        let is_partial = answer.found.as_ref().is_some_and(|found| found.is_partial)
+            || stats.is_some_and(|stats| !stats.exact);
+        let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
+        let notices = notices.into_iter().filter(|(holds, _)| *holds);
+        Self {
+            subject: answer.known.as_ref().map_or_else(
+                || Subject::unknown(kind, text),
+                |known| Subject::new(known, now),
+            ),
+            all: on_entries.href(),
+            range: RangeMenu::new(selection, now),
+            chart: Chart::new(selection, stats),
+            facets: counted
+                .map(|counted| facets(kind, &on_entries, counted))
+                .unwrap_or_default(),
+            table: table(selection, &on_entries, kind, answer, now),
+            notices: notices.map(|(_, notice)| notice).collect(),
+            frame,
+        }
+    }
+}
+
+/// The values that its entries have, each with a link to the entries with both.
+fn facets(kind: Kind, on_entries: &Selection, (stats, more): &(Stats, MoreValues)) -> Vec<Facet> {
+    let facet = |name, title, top| facet(on_entries, name, title, top);
+    let top = &stats.top;
+    let other = match kind {
+        Kind::Actor => facet("resource", "Resources", &more.resource),
+        Kind::Resource => facet("actor", "Actors", &top.actor),
+    };
+    vec![
+        facet("event_type", "Event types", &top.event_type),
+        facet("outcome", "Outcomes", &top.outcome),
+        other,
+        facet("ip_address", "Addresses", &top.ip_address),
+        facet("user_agent", "User agents", &more.user_agent),
+    ]
+}
+
+fn table(
+    selection: &Selection,
+    on_entries: &Selection,
+    kind: Kind,
+    answer: &Answer,
+    now: Timestamp,
+) -> Table {
+    match &answer.found {
+        None => Table::without_rows(selection, Nothing::too_slow(selection)),
+        Some(found) if found.entries.is_empty() => {
+            Table::without_rows(selection, nothing(kind, selection, answer))
+        }
+        Some(found) => {
+            let table = Table::with_rows(selection, on_entries, found, now);
+            // It would say the same in each row.
+            table.without_column(kind.parameter())
+        }
+    }
+}
+
+fn nothing(kind: Kind, selection: &Selection, answer: &Answer) -> Nothing {
+    let name = kind.parameter();
+    let all = Range::ALL[Range::ALL.len() - 1];
+    let (hint, step) = match answer.known {
+        Some(_) => (
+            format!("The log has entries of this {name} from other times."),
+            Some(("Show all time".to_owned(), selection.within(all).href())),
+        ),
+        None => (
+            format!("The log has no {name} with this id or name. Check what is written."),
+            None,
+        ),
+    };
+    Nothing {
+        title: "No entries in this range".to_owned(),
+        hints: vec![hint],
+        steps: step.into_iter().collect(),
+    }
+}
