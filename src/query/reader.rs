@@ -286,6 +286,13 @@ impl AuditReader {
         look_up::get(&self.files, filter, id, self.cancel.clone())
     }
 
+    /// The name of the file that has the entry with this id, below the log's directory, as a
+    /// manifest names files. `None` if the entry isn't found.
+    #[cfg(any(feature = "console", test))]
+    pub(crate) fn file_of(&self, id: Uuid) -> Result<Option<String>> {
+        look_up::file_of(&self.files, id, self.cancel.clone())
+    }
+
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
     /// bounded, however many entries there are.
     ///

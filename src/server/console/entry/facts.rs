@@ -64,8 +64,8 @@ pub(super) struct Fact {
     pub(super) links: Option<[String; 2]>,
 }
 
-/// All groups that have a fact.
-pub(super) fn groups(entry: &Members) -> Vec<Group> {
+/// All groups that have a fact. The last one has the name of the file too, if that is given.
+pub(super) fn groups(entry: &Members, file: Option<String>) -> Vec<Group> {
     let groups = [
         ("Who", WHO, Some("actor.attributes")),
         ("What", WHAT, None),
@@ -84,8 +84,16 @@ pub(super) fn groups(entry: &Members) -> Vec<Group> {
             about: about(entry, title),
         }
     };
-    let all = groups.into_iter().map(group);
-    all.filter(|group| !group.facts.is_empty()).collect()
+    let mut all: Vec<_> = groups.into_iter().map(group).collect();
+    if let Some(last) = all.last_mut() {
+        last.facts.extend(file.map(|file| Fact {
+            name: "File".to_owned(),
+            value: shown(&file),
+            links: None,
+        }));
+    }
+    all.retain(|group| !group.facts.is_empty());
+    all
 }
 
 /// The link to the page of the actor or the resource.
@@ -133,6 +141,8 @@ fn parameter(path: &str) -> Option<&'static str> {
         "outcome.type" => "outcome",
         "context.session_id" => "session_id",
         "context.request_id" => "request_id",
+        "context.trace_id" => "trace_id",
+        "user_agent" => "user_agent",
         "tenant_id" => "tenant_id",
         "action" => "action",
         "category" => "category",
