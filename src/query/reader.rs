@@ -406,14 +406,9 @@ impl AuditReader {
         self.count(query, false).map(|(stats, _)| stats)
     }
 
-    /// The same with the values of more fields. No file is counted by its index, so this is for a
-    /// filter that wants few entries.
-    #[cfg(any(feature = "console", test))]
-    pub(crate) fn stats_with_more(&self, query: &StatsQuery) -> Result<(Stats, MoreValues)> {
-        self.count(query, true)
-    }
-
-    fn count(&self, query: &StatsQuery, with_more: bool) -> Result<(Stats, MoreValues)> {
+    /// The same; `with_more` for the values of more fields as well. No file is counted by its index
+    /// then, so that is for a filter that wants few entries.
+    pub(crate) fn count(&self, query: &StatsQuery, with_more: bool) -> Result<(Stats, MoreValues)> {
         let complete_until = self.progress()?.until;
         let wanted = self.wanted(&query.whole_filter(), ByTime::Desc, false);
         stats::run(&self.files, query, &wanted, complete_until, with_more)

@@ -70,6 +70,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/actor", Holder(Scope::Read)),
     ("GET", "/resource", Holder(Scope::Read)),
     ("GET", "/entry/{id}", Holder(Scope::Read)),
+    ("GET", "/suggestions", Holder(Scope::Read)),
     ("GET", "/catalogue", Holder(Scope::Read)),
     ("GET", "/health", OfAllTenants(Scope::Read)),
     ("GET", "/admin/tokens", ADMIN),

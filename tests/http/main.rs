@@ -17,6 +17,7 @@ mod compared;
 mod console_administration;
 mod console_entry;
 mod console_pages;
+mod console_search;
 mod console_sessions;
 mod console_subjects;
 mod counts_entries;

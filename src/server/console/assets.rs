@@ -24,6 +24,8 @@ const ASSETS: &[Asset] = &[
     Asset("console.css", CSS, include_str!("assets/console.css")),
     Asset("console.js", JS, include_str!("assets/console.js")),
     Asset("live.js", JS, include_str!("assets/live.js")),
+    Asset("search.js", JS, include_str!("assets/search.js")),
+    Asset("chart.js", JS, include_str!("assets/chart.js")),
 ];
 
 /// The hashes of the files, in their order.

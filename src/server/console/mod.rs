@@ -18,6 +18,7 @@
 //! selection  what the URL asks for; search: the same as a line that people write
 //! entries    the page of entries: facets, histogram, table; and those of an actor and a resource
 //! entry      the page of one entry
+//! suggestions  what can be written in the line of the search, for a script
 //! catalogue  the page of the event types
 //! health     the page of the health
 //! administration  the pages of administrators: tokens, settings, holds, webhooks
@@ -43,6 +44,7 @@ mod search;
 mod selection;
 pub(super) mod session;
 mod sign_in;
+mod suggestions;
 mod text;
 mod visit;
 
@@ -75,6 +77,7 @@ pub(super) fn routes() -> Router<State> {
         .route("/actor", get(entries::actor))
         .route("/resource", get(entries::resource))
         .route("/entry/{id}", get(entry::page))
+        .route("/suggestions", get(suggestions::suggestions))
         .route("/catalogue", get(catalogue::page))
         .route("/health", get(health::page))
         .route("/admin/tokens", get(tokens::page).post(tokens::create))

@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
-use super::subject;
+use super::{
+    counts::{Counting, Counts},
+    subject,
+};
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Filter, Order, PageStart, Query, RawEntry, Stats, StatsQuery},
+    query::{AuditReader, Filter, Order, PageStart, Query, RawEntry, StatsQuery},
     server::{
         console::{
             selection::{Selection, Start},
@@ -17,7 +20,7 @@ use crate::{
         },
         params::take,
         problem::Problem,
-        state::Asker,
+        state::{Asker, State},
     },
 };
 
@@ -29,6 +32,8 @@ const MOST_BYTES: usize = 1 << 20;
 const VALUES: usize = 8;
 /// How many bars the histogram may have.
 const BARS: u16 = 180;
+/// The longest cursor that a page has. With more streams, a stream begins later than the page.
+const LONGEST_CURSOR: usize = 4 * 1024;
 /// How long a page may search.
 pub(super) const SEARCH_TIME: Duration = Duration::from_secs(10);
 /// How long a page may count.
@@ -39,19 +44,23 @@ pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 /// The questions of a page.
 pub(super) struct Question {
     pub(super) page: Query,
-    pub(super) stats: StatsQuery,
+    pub(super) counting: Counting,
     /// The filter without its times.
     any_time: Filter,
     pub(super) subject: Option<subject::Wanted>,
+    /// Whether entries that come now belong to the page.
+    goes_on: bool,
 }
 
 /// The answers. `None` where the time was over.
 pub(super) struct Answer {
     pub(super) found: Option<Found>,
-    pub(super) stats: Option<Stats>,
+    pub(super) counts: Option<Counts>,
     /// The newest entry that the filter wants at any time, if the range has none.
     pub(super) outside: Outside,
     pub(super) subject: Option<subject::Known>,
+    /// The cursor from which a stream goes on after the page.
+    pub(super) arrived: Option<String>,
 }
 
 /// The entries outside of a range that has none.
@@ -85,6 +94,7 @@ impl Question {
         let Filters {
             filter,
             any_time,
+            any_entry,
             include_access,
         } = Filters::new(selection, asker, now)?;
         let (order, start) = match &selection.start {
@@ -93,17 +103,23 @@ impl Question {
             Start::Newer(cursor) => (Order::Asc, PageStart::Cursor(cursor.clone())),
         };
         Ok(Self {
-            stats: StatsQuery {
-                // The counts of a range up to now end now, and not at the last entry.
-                filter: match selection.range() {
-                    Some(_) => filter.clone().with("end_date", now.to_string())?,
-                    None => filter.clone(),
+            counting: Counting {
+                query: StatsQuery {
+                    // The counts of a range up to now end now, and not at the last entry.
+                    filter: match selection.range() {
+                        Some(_) => filter.clone().with("end_date", now.to_string())?,
+                        None => filter.clone(),
+                    },
+                    most_steps: BARS,
+                    top: VALUES,
+                    include_access,
+                    ..StatsQuery::default()
                 },
-                most_steps: BARS,
-                top: VALUES,
-                include_access,
-                ..StatsQuery::default()
+                all: any_entry,
+                with_more: false,
+                limit: COUNT_TIME,
             },
+            goes_on: selection.start == Start::Newest && filter.end().is_none(),
             page: Query {
                 filter,
                 order,
@@ -117,12 +133,13 @@ impl Question {
         })
     }
 
-    pub(super) async fn answer(self, visit: &Visit) -> Result<Answer, Problem> {
+    pub(super) async fn answer(self, visit: &Visit, asker: &Asker) -> Result<Answer, Problem> {
         let Self {
             page,
-            stats,
+            counting,
             any_time,
             subject,
+            goes_on,
         } = self;
         let at_any_time = Query {
             filter: any_time,
@@ -130,15 +147,20 @@ impl Question {
             include_access: page.include_access,
             ..Query::default()
         };
+        // Before the search, so that nothing is missed between the two.
+        let arrived = match goes_on {
+            true => arrived(visit, asker, &at_any_time).await?,
+            false => None,
+        };
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
-        let count = visit.read_within(COUNT_TIME, move |reader| reader.stats(&stats));
+        let count = counting.counts(visit);
         let subject = async {
             match subject {
                 Some(subject) => subject.find(visit).await,
                 None => Ok(None),
             }
         };
-        let (found, stats, subject) = tokio::join!(search, count, subject);
+        let (found, counts, subject) = tokio::join!(search, count, subject);
         let found = found?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
@@ -147,17 +169,21 @@ impl Question {
         };
         Ok(Answer {
             found,
-            stats: stats?,
+            counts: counts?,
             outside,
             subject: subject?,
+            arrived,
         })
     }
 }
 
-/// The filter of a selection, with its times and without them.
+/// The filter of a selection, and its parts.
 struct Filters {
     filter: Filter,
+    /// Without its times.
     any_time: Filter,
+    /// Without its conditions.
+    any_entry: Filter,
     include_access: bool,
 }
 
@@ -170,7 +196,10 @@ impl Filters {
             Some(_) => return Err(Problem::parameter("include", "it must be access")),
         };
         let is_time = |name: &str| matches!(name, "start_date" | "end_date");
+        let times = params.iter().filter(|(name, _)| is_time(name));
+        let times: Vec<_> = times.cloned().collect();
         Ok(Self {
+            any_entry: Filter::parse(asker.narrow(&times)?)?,
             filter: Filter::parse_beside(&["include"], params_of(&params, |_| true))?,
             any_time: Filter::parse(params_of(&params, |name| !is_time(name)))?,
             include_access,
@@ -187,6 +216,22 @@ impl Outside {
         let newest = page.entries.first().map(RawEntry::timestamp);
         Ok(newest.map_or(Self::Nothing, Self::Newest))
     }
+}
+
+/// The cursor of the entries that come from now on, as the visitor's own requests have it.
+async fn arrived(visit: &Visit, asker: &Asker, any: &Query) -> Result<Option<String>, Problem> {
+    let query = Query {
+        order: Order::Arrival,
+        start: PageStart::Now,
+        ..any.clone()
+    };
+    let app = State::clone(&visit.app);
+    let tenant = asker.access.tenant.clone();
+    let read = visit.read_within(LOOK_TIME, move |reader| {
+        app.cursors.seal(tenant.as_deref(), reader.page(&query)?)
+    });
+    let cursor = read.await?.map(|page| page.next_cursor);
+    Ok(cursor.filter(|cursor| cursor.len() <= LONGEST_CURSOR))
 }
 
 fn params_of(params: &[(String, String)], is_kept: impl Fn(&str) -> bool) -> Vec<(&str, &str)> {

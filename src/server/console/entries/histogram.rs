@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::bar::Choice;
+use super::{bar::Choice, counts::Counts};
 use crate::{
     entry::Timestamp,
     query::{Stats, Step, StepCounts},
@@ -27,10 +27,13 @@ pub(super) struct Chart {
     pub(super) total: String,
     pub(super) drawing: Option<Histogram>,
     pub(super) splits: [Choice; 2],
+    /// The sentence about an axis that is shorter than the range.
+    pub(super) note: Option<String>,
 }
 
 impl Chart {
-    pub(super) fn new(selection: &Selection, stats: Option<&Stats>) -> Self {
+    pub(super) fn new(selection: &Selection, counts: Option<&Counts>) -> Self {
+        let stats = counts.map(|counts| &counts.stats);
         let split = |title, split| Choice {
             title,
             href: selection.split_by(split).href(),
@@ -43,6 +46,9 @@ impl Chart {
                 split("Severity", Split::Severity),
                 split("Outcome", Split::Outcome),
             ],
+            note: counts
+                .filter(|counts| counts.is_narrowed)
+                .and_then(|counts| counts.stats.start.map(note)),
         }
     }
 }
@@ -53,7 +59,9 @@ pub(super) struct Histogram {
     pub(super) parts: Vec<Part>,
     pub(super) bars: Vec<Bar>,
     /// Times under the drawing, at equal distances.
-    pub(super) labels: Vec<String>,
+    pub(super) labels: Vec<Label>,
+    /// The first second of each bar and the end of the last one, since 1970: for those who drag.
+    pub(super) times: String,
     /// The count of the highest bar.
     pub(super) most: String,
     /// The drawing in a sentence.
@@ -65,6 +73,14 @@ pub(super) struct Part {
     pub(super) name: &'static str,
     pub(super) count: String,
     pub(super) path: String,
+}
+
+/// A time under the drawing.
+pub(super) struct Label {
+    pub(super) text: String,
+    pub(super) exact: String,
+    /// `clock` or `moment`, in which a script can show it for another zone; empty for a day.
+    pub(super) form: &'static str,
 }
 
 /// The link of a bar.
@@ -89,6 +105,7 @@ impl Histogram {
             parts: parts(selection.split, stats, most),
             bars: bars(selection, stats, &ends),
             labels: labels(stats),
+            times: times(stats),
             most: number(most),
             summary: format!(
                 "{}, in bars of one {} each",
@@ -161,7 +178,7 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
             left: at as u64 * WIDTH,
             width: WIDTH,
             title: format!(
-                "{} – {}: {} ({})",
+                "{} – {} UTC: {} ({})",
                 format(start, "%b %-d, %H:%M"),
                 format(*end, "%H:%M"),
                 entries(step.count),
@@ -173,8 +190,26 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
     with_entries.map(bar).collect()
 }
 
+fn note(start: Timestamp) -> String {
+    let start = format(start, "%b %-d, %H:%M");
+    format!("Shown from {start} UTC on: the range has no entries before.")
+}
+
+fn times(stats: &Stats) -> String {
+    let starts = stats.steps.iter().map(|step| step.start);
+    let starts = starts.map(|start| stats.start.map_or(start, |first| first.max(start)));
+    let times = starts.chain(stats.end).map(|time| {
+        let seconds = time.as_micros().div_euclid(1_000_000);
+        let is_whole = time.as_micros() % 1_000_000 == 0;
+        // The end has the entries of its last second too.
+        let is_end = Some(time) == stats.end;
+        (seconds + i64::from(is_end && !is_whole)).to_string()
+    });
+    times.collect::<Vec<_>>().join(" ")
+}
+
 /// Times at the quarters of the range.
-fn labels(stats: &Stats) -> Vec<String> {
+fn labels(stats: &Stats) -> Vec<Label> {
     let (Some(first), Some(last)) = (stats.steps.first(), stats.end) else {
         return Vec::new();
     };
@@ -188,7 +223,18 @@ fn labels(stats: &Stats) -> Vec<String> {
         8..=300 => "%b %-d",
         _ => "%b %Y",
     };
-    let at = |quarter: i64| format(Timestamp::from_micros(start + len / 4 * quarter), form);
+    let at = |quarter: i64| {
+        let time = Timestamp::from_micros(start + len / 4 * quarter);
+        Label {
+            text: format(time, form),
+            exact: time.to_string(),
+            form: match form {
+                "%H:%M" => "clock",
+                "%b %-d, %H:%M" => "moment",
+                _ => "",
+            },
+        }
+    };
     (0..=4).map(at).collect()
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Results {
     pub(super) table: Table,
     pub(super) complete_until: Option<Time>,
     pub(super) notices: Vec<&'static str>,
+    /// The cursor from which a stream goes on after the page.
+    pub(super) arrived: Option<String>,
     /// The query of a download of all that is selected.
     pub(super) export: String,
 }
@@ -60,7 +62,8 @@ pub(super) const NOT_EXACT: &str = "A part of the log can't be read, so there ma
 
 impl Results {
     pub(super) fn new(selection: &Selection, answer: &Answer, now: Timestamp) -> Self {
-        let stats = answer.stats.as_ref();
+        let counts = answer.counts.as_ref();
+        let stats = counts.map(|counts| &counts.stats);
         let found = answer.found.as_ref();
         let is_partial =
             found.is_some_and(|found| found.is_partial) || stats.is_some_and(|stats| !stats.exact);
@@ -70,7 +73,8 @@ impl Results {
         let subject = answer.subject.as_ref();
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
-            chart: Chart::new(selection, stats),
+            chart: Chart::new(selection, counts),
+            arrived: answer.arrived.clone(),
             facets: stats
                 .map(|stats| facets(selection, &stats.top))
                 .unwrap_or_default(),

@@ -8,13 +8,13 @@ use axum::{http::StatusCode, response::Response};
 use super::{Kind, Known, Subject, Wanted};
 use crate::{
     entry::Timestamp,
-    query::{MoreValues, Stats},
     server::{
         access::Scope,
         console::{
             entries::{
                 answer::{Found, Question, SEARCH_TIME, find},
                 bar::RangeMenu,
+                counts::{Counting, Counts},
                 facets::{Facet, facet},
                 histogram::Chart,
                 results::{NOT_EXACT, Nothing, Table},
@@ -89,7 +89,7 @@ fn subject(kind: Kind, selection: &Selection) -> Result<&str, Problem> {
 /// The answers of the log. `None` where the time was over.
 struct Answer {
     found: Option<Found>,
-    counted: Option<(Stats, MoreValues)>,
+    counts: Option<Counts>,
     known: Option<Known>,
 }
 
@@ -97,22 +97,27 @@ impl Answer {
     async fn find(visit: &Visit, question: Question) -> Result<Self, Problem> {
         let Question {
             page,
-            stats,
+            counting,
             subject,
             ..
         } = question;
+        let counting = Counting {
+            with_more: true,
+            limit: COUNT_TIME,
+            ..counting
+        };
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
-        let count = visit.read_within(COUNT_TIME, move |reader| reader.stats_with_more(&stats));
+        let count = counting.counts(visit);
         let known = async {
             match subject {
                 Some(subject) => Wanted::find(subject, visit).await,
                 None => Ok(None),
             }
         };
-        let (found, counted, known) = tokio::join!(search, count, known);
+        let (found, counts, known) = tokio::join!(search, count, known);
         Ok(Self {
             found: found?,
-            counted: counted?,
+            counts: counts?,
             known: known?,
         })
     }
@@ -133,7 +138,7 @@ fn record(
     let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
     let entry = entry.detail("status", 200).detail("entries", shown).detail(
         "counted",
-        answer.counted.as_ref().map(|(stats, _)| stats.total),
+        answer.counts.as_ref().map(|counts| counts.stats.total),
     );
     visit.app.recorder.record(&entry)
 }
@@ -163,8 +168,8 @@ impl SubjectPage {
     ) -> Self {
         let frame = visit.frame(Some(&asker.access));
         let on_entries = selection.on_entries(&frame.to(""));
-        let counted = answer.counted.as_ref();
-        let stats = counted.map(|(stats, _)| stats);
+        let counts = answer.counts.as_ref();
+        let stats = counts.map(|counts| &counts.stats);
         let is_partial = answer.found.as_ref().is_some_and(|found| found.is_partial)
             || stats.is_some_and(|stats| !stats.exact);
         let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
@@ -176,9 +181,9 @@ impl SubjectPage {
             ),
             all: on_entries.href(),
             range: RangeMenu::new(selection, now),
-            chart: Chart::new(selection, stats),
-            facets: counted
-                .map(|counted| facets(kind, &on_entries, counted))
+            chart: Chart::new(selection, counts),
+            facets: counts
+                .map(|counts| facets(kind, &on_entries, counts))
                 .unwrap_or_default(),
             table: table(selection, &on_entries, kind, answer, now),
             notices: notices.map(|(_, notice)| notice).collect(),
@@ -188,7 +193,8 @@ impl SubjectPage {
 }
 
 /// The values that its entries have, each with a link to the entries with both.
-fn facets(kind: Kind, on_entries: &Selection, (stats, more): &(Stats, MoreValues)) -> Vec<Facet> {
+fn facets(kind: Kind, on_entries: &Selection, counts: &Counts) -> Vec<Facet> {
+    let Counts { stats, more, .. } = counts;
     let facet = |name, title, top| facet(on_entries, name, title, top);
     let top = &stats.top;
     let other = match kind {
