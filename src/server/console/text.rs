@@ -122,14 +122,16 @@ fn date(time: Timestamp) -> DateTime<chrono::Utc> {
 
 /// How much later or earlier one time is than another: `2 s later`, `5 min earlier`.
 pub(super) fn apart(micros: i64) -> String {
-    let millis = micros.unsigned_abs() / 1000;
-    let (count, unit) = match millis {
+    let count = micros.unsigned_abs();
+    let (length, unit) = match count {
         0 => return "at the same time".to_owned(),
-        1..1000 => (millis, "ms"),
-        1000..60_000 => (millis / 1000, "s"),
-        60_000..3_600_000 => (millis / 60_000, "min"),
-        _ => (millis / 3_600_000, "h"),
+        1..1000 => (1, "µs"),
+        1000..1_000_000 => (1000, "ms"),
+        1_000_000..60_000_000 => (1_000_000, "s"),
+        60_000_000..3_600_000_000 => (60_000_000, "min"),
+        _ => (3_600_000_000, "h"),
     };
+    let count = count / length;
     let side = if micros < 0 { "earlier" } else { "later" };
     format!("{count} {unit} {side}")
 }
@@ -197,7 +199,7 @@ mod tests {
     fn times_are_apart_by_what_matters() {
         for (micros, said) in [
             (0, "at the same time"),
-            (-999, "at the same time"),
+            (-999, "999 µs earlier"),
             (340_900, "340 ms later"),
             (-59_999_999, "59 s earlier"),
             (61_000_000, "1 min later"),

@@ -55,7 +55,8 @@ function drag() {
   // A click comes after a drag. It must not follow the link of a bar.
   let hasDragged = false;
   svg.addEventListener("click", (event) => { if (hasDragged) event.preventDefault(); });
-  svg.addEventListener("dragstart", (event) => event.preventDefault());
+  // Neither a link is dragged, nor does one get the focus.
+  for (const name of ["dragstart", "mousedown"]) svg.addEventListener(name, (event) => event.preventDefault());
   svg.addEventListener("pointerdown", (event) => {
     hasDragged = false;
     if (event.isPrimary && event.button === 0) from = event.clientX;

@@ -2,7 +2,9 @@
 // the arrow keys choose; Enter or Tab takes what is chosen. The line works without.
 
 /** How many completions are shown. */
-const MOST = 10;
+const MOST = 12;
+/** How many of these are beginnings of event types. */
+const MOST_GROUPS = 3;
 const form = document.querySelector("[data-suggestions]");
 const input = form?.querySelector("[name=search]");
 const list = document.createElement("ul");
@@ -58,9 +60,11 @@ function groups(types) {
   return [...counts].filter(([, count]) => count > 1).map(([group, count]) => [group, `${count} types`]);
 }
 
-function valuesOf(known, name) {
+function valuesOf(known, name, text) {
   const values = known.values[name] ?? [];
-  return name === "event_type" ? [...groups(values), ...values] : values;
+  const of = ([value]) => value;
+  const beginnings = name === "event_type" ? matching(groups(values), text, of) : [];
+  return [...beginnings.slice(0, MOST_GROUPS), ...matching(values, text, of)];
 }
 
 function optionOf(sign, name, [value, count, shown]) {
@@ -73,7 +77,7 @@ function completions(known, piece) {
   const whole = /^(!?)([a-z][\w.-]*):"?(.*)$/is.exec(piece);
   if (whole) {
     const [, sign, name, text] = whole;
-    return matching(valuesOf(known, name), text, ([value]) => value).map((one) => optionOf(sign, name, one));
+    return valuesOf(known, name, text).map((one) => optionOf(sign, name, one));
   }
   const [, sign, text] = /^(!?)(.*)$/s.exec(piece);
   if (text.includes('"')) return [];
