@@ -111,7 +111,7 @@ async fn a_page_says_what_an_actor_did() {
         (
             "Resources",
             vec![
-                ("secret-1", "20", "resource=secret-1"),
+                ("Payment key", "20", "resource=secret-1"),
                 ("secret-2", "1", "resource=secret-2"),
             ],
         ),
@@ -159,7 +159,10 @@ async fn a_page_says_what_happened_to_a_resource() {
         .iter()
         .map(|(text, count, _)| (&**text, &**count))
         .collect();
-    assert_eq!(actors, [("bob", "40"), ("ann", "20")]);
+    assert_eq!(
+        actors,
+        [("bob@example.com", "40"), ("ann@example.com", "20")]
+    );
     // Its timeline is in pages, the newest entry first.
     let texts = |page: &Answer| -> Vec<String> {
         let cells = page.text().split("<td class=\"description\"><bdi>").skip(1);

@@ -20,6 +20,7 @@ mod console_pages;
 mod console_search;
 mod console_sessions;
 mod console_subjects;
+mod console_weight;
 mod counts_entries;
 mod description;
 mod downloads_are_whole;

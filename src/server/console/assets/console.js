@@ -81,12 +81,15 @@ function listenToKeys() {
   });
 }
 
-/** The time in words when the pointer is on it: exact, in the zone of the browser, and how long ago. */
-function tellTimes() {
+/** Says more of what the pointer is on: a time exactly, in the zone of the browser, and how long ago it
+    was; and what a click on a value does. */
+function tellMore() {
   const local = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "long" });
   const ago = new Intl.RelativeTimeFormat("en");
   const units = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
   document.addEventListener("mouseover", (event) => {
+    const value = event.target.closest(".table .value:not([title])");
+    if (value) value.title = `Only ${value.textContent}`;
     const time = event.target.closest("time[title]");
     if (!time) return;
     const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
@@ -138,5 +141,5 @@ switchThemes();
 closeMenus();
 copyTexts();
 listenToKeys();
-tellTimes();
+tellMore();
 switchZones();

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The longest text of a value.
-const LONGEST: usize = 80;
+pub(super) const LONGEST: usize = 80;
 
 /// A field with its most frequent values.
 pub(super) struct Facet {
@@ -23,6 +23,10 @@ pub(super) struct Facet {
 /// A value with its count.
 pub(super) struct Value {
     pub(super) text: String,
+    /// As it is in entries.
+    pub(super) raw: String,
+    /// The same as it is shown when there is room.
+    pub(super) title: String,
     pub(super) count: String,
     /// The share in all entries, in percent.
     pub(super) share: u64,
@@ -61,6 +65,8 @@ pub(super) fn facet(
         };
         Value {
             text: cut(&shown(&value.value), LONGEST),
+            raw: value.value.clone(),
+            title: cut(&shown(&value.value), LONGEST),
             count: number(value.count),
             share: value.count * 100 / total,
             is_wanted,

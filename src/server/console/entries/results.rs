@@ -127,6 +127,12 @@ impl Table {
         }
     }
 
+    /// Whether a column is shown. The cells of others are left out.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|column| column.name == name && column.is_shown)
+    }
+
     pub(super) fn without_column(mut self, name: &str) -> Self {
         for column in &mut self.columns {
             column.is_shown &= column.name != name;

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! page       the page of an actor or a resource
+//! names      the names of those that are counted by their ids
 //! ```
 
+mod names;
 mod page;
 
 use crate::{
@@ -45,6 +47,14 @@ impl Kind {
         match self {
             Self::Actor => "actor",
             Self::Resource => "resource",
+        }
+    }
+
+    /// What its page counts: an actor's resources, a resource's actors.
+    fn other(self) -> Self {
+        match self {
+            Self::Actor => Self::Resource,
+            Self::Resource => Self::Actor,
         }
     }
 

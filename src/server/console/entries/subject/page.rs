@@ -5,9 +5,10 @@ use std::time::Duration;
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
 
-use super::{Kind, Known, Subject, Wanted};
+use super::{Kind, Known, Subject, Wanted, names::Names};
 use crate::{
     entry::Timestamp,
+    query::Top,
     server::{
         access::Scope,
         console::{
@@ -51,7 +52,7 @@ async fn make(visit: &Visit, kind: Kind) -> Result<Response, Problem> {
     let selection = Selection::parse_within(Range::OF_SUBJECT, given.clone())?;
     let text = subject(kind, &selection)?;
     let now = Timestamp::now();
-    let answer = Answer::find(visit, Question::new(&selection, &asker, now)?).await?;
+    let answer = Answer::find(visit, kind, Question::new(&selection, &asker, now)?).await?;
     record(visit, &asker, kind, &given, &answer)?;
     let page = SubjectPage::new(visit, &asker, (kind, text), &selection, &answer, now);
     Ok(html(StatusCode::OK, &page))
@@ -91,10 +92,11 @@ struct Answer {
     found: Option<Found>,
     counts: Option<Counts>,
     known: Option<Known>,
+    names: Names,
 }
 
 impl Answer {
-    async fn find(visit: &Visit, question: Question) -> Result<Self, Problem> {
+    async fn find(visit: &Visit, kind: Kind, question: Question) -> Result<Self, Problem> {
         let Question {
             page,
             counting,
@@ -106,6 +108,7 @@ impl Answer {
             limit: COUNT_TIME,
             ..counting
         };
+        let filter = page.filter.clone();
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
         let count = counting.counts(visit);
         let known = async {
@@ -115,10 +118,20 @@ impl Answer {
             }
         };
         let (found, counts, known) = tokio::join!(search, count, known);
+        let (found, counts) = (found?, counts?);
+        let names = match &counts {
+            Some(counts) => {
+                let top = others(kind, counts);
+                let shown = found.as_ref().map_or(&[][..], |found| &found.entries);
+                Names::find(visit, kind.other(), top, shown, &filter).await?
+            }
+            None => Names::default(),
+        };
         Ok(Self {
-            found: found?,
-            counts: counts?,
+            found,
+            counts,
             known: known?,
+            names,
         })
     }
 }
@@ -183,7 +196,7 @@ impl SubjectPage {
             range: RangeMenu::new(selection, now),
             chart: Chart::new(selection, counts),
             facets: counts
-                .map(|counts| facets(kind, &on_entries, counts))
+                .map(|counts| facets(kind, &on_entries, counts, &answer.names))
                 .unwrap_or_default(),
             table: table(selection, &on_entries, kind, answer, now),
             notices: notices.map(|(_, notice)| notice).collect(),
@@ -193,14 +206,16 @@ impl SubjectPage {
 }
 
 /// The values that its entries have, each with a link to the entries with both.
-fn facets(kind: Kind, on_entries: &Selection, counts: &Counts) -> Vec<Facet> {
+fn facets(kind: Kind, on_entries: &Selection, counts: &Counts, names: &Names) -> Vec<Facet> {
     let Counts { stats, more, .. } = counts;
     let facet = |name, title, top| facet(on_entries, name, title, top);
     let top = &stats.top;
-    let other = match kind {
-        Kind::Actor => facet("resource", "Resources", &more.resource),
-        Kind::Resource => facet("actor", "Actors", &top.actor),
+    let title = match kind.other() {
+        Kind::Actor => "Actors",
+        Kind::Resource => "Resources",
     };
+    let mut other = facet(kind.other().parameter(), title, others(kind, counts));
+    names.show(&mut other);
     vec![
         facet("event_type", "Event types", &top.event_type),
         facet("outcome", "Outcomes", &top.outcome),
@@ -208,6 +223,14 @@ fn facets(kind: Kind, on_entries: &Selection, counts: &Counts) -> Vec<Facet> {
         facet("ip_address", "Addresses", &top.ip_address),
         facet("user_agent", "User agents", &more.user_agent),
     ]
+}
+
+/// The actors of a resource, or the resources of an actor.
+fn others(kind: Kind, counts: &Counts) -> &Top {
+    match kind.other() {
+        Kind::Actor => &counts.stats.top.actor,
+        Kind::Resource => &counts.more.resource,
+    }
 }
 
 fn table(
