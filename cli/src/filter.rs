@@ -57,12 +57,18 @@ pub(super) struct FilterArgs {
     /// The client's IP address, or its network (192.0.2.0/24)
     #[arg(long, value_name = "ADDRESS")]
     ip_address: Vec<String>,
+    /// This user agent, as the client sent it
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Vec<String>,
     /// This session
     #[arg(long, value_name = "ID")]
     session_id: Vec<String>,
     /// This request
     #[arg(long, value_name = "ID")]
     request_id: Vec<String>,
+    /// This trace of OpenTelemetry
+    #[arg(long, value_name = "ID")]
+    trace_id: Vec<String>,
     /// This text, in any case, in event type, actor, resource or description
     #[arg(long, value_name = "TEXT")]
     q: Vec<String>,
@@ -99,7 +105,7 @@ impl FilterArgs {
         Filter::parse(params).map_err(Failure::of_flag)
     }
 
-    fn repeatable(&self) -> [(&'static str, &[String]); 15] {
+    fn repeatable(&self) -> [(&'static str, &[String]); 17] {
         [
             ("event_type", &self.event_type),
             ("category", &self.category),
@@ -113,8 +119,10 @@ impl FilterArgs {
             ("outcome", &self.outcome),
             ("source", &self.source),
             ("ip_address", &self.ip_address),
+            ("user_agent", &self.user_agent),
             ("session_id", &self.session_id),
             ("request_id", &self.request_id),
+            ("trace_id", &self.trace_id),
             ("q", &self.q),
         ]
     }

@@ -59,8 +59,10 @@ pub(super) enum Field {
     Severity,
     Outcome,
     Source,
+    UserAgent,
     Session,
     Request,
+    Trace,
 }
 
 /// The values of a parameter in one form: those of the same meaning have the same. There are none
@@ -118,8 +120,10 @@ impl Condition {
             "severity" => Field::Severity,
             "outcome" => Field::Outcome,
             "source" => Field::Source,
+            "user_agent" => Field::UserAgent,
             "session_id" => Field::Session,
-            _ => Field::Request,
+            "request_id" => Field::Request,
+            _ => Field::Trace,
         };
         let values = texts.iter().map(|text| escape(text)).collect();
         Ok(Self::Exact(field, values))
@@ -171,7 +175,7 @@ impl Condition {
     /// A guess how rare its needle is: the lowest is looked for first.
     pub(super) fn rarity(&self) -> u8 {
         match self {
-            Self::Exact(Field::Id | Field::Request | Field::Session, _) => 0,
+            Self::Exact(Field::Id | Field::Request | Field::Session | Field::Trace, _) => 0,
             Self::Exact(Field::Actor | Field::Resource, _) | Self::Address(_) => 1,
             Self::Detail { .. } => 2,
             Self::EventType(_) => 3,
@@ -249,8 +253,10 @@ impl Field {
             Self::Tenant => f.tenant_id,
             Self::Severity => f.severity,
             Self::Source => f.source,
+            Self::UserAgent => f.user_agent,
             Self::Session => f.session_id,
             Self::Request => f.request_id,
+            Self::Trace => trace(f),
         };
         [one; 3]
     }
@@ -278,10 +284,19 @@ impl Field {
             Self::Tenant => "\"tenant_id\":",
             Self::Severity => "\"severity\":",
             Self::Source => "\"source\":",
+            Self::UserAgent => "\"user_agent\":",
             Self::Session => "\"session_id\":",
             Self::Request => "\"request_id\":",
+            Self::Trace => "\"trace_id\":",
         }
     }
+}
+
+/// The id of the trace, which few questions are about: the scan of a line doesn't look for it.
+fn trace<'a>(f: &Fields<'a>) -> &'a [u8] {
+    let value = details_path(f.context, "trace_id");
+    let text = value.and_then(|value| value.strip_prefix(b"\"")?.strip_suffix(b"\""));
+    text.unwrap_or_default()
 }
 
 /// A text of a line as it was before it was escaped.

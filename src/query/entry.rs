@@ -114,6 +114,12 @@ impl RawEntry {
         self.of_context("module")
     }
 
+    /// The id of the trace, or empty.
+    #[cfg(feature = "console")]
+    pub(crate) fn trace_id(&self) -> Cow<'_, str> {
+        self.of_context("trace_id")
+    }
+
     fn of_context(&self, name: &str) -> Cow<'_, str> {
         let value = details_path(self.fields().context, name);
         let text = value.and_then(|value| value.strip_prefix(b"\"")?.strip_suffix(b"\""));

@@ -33,7 +33,7 @@ use crate::{
 /// | `actor` | the id, the name or the type (as in `system`) is this one |
 /// | `resource` | the id or the name is this one |
 /// | `actor_type`, `resource_type` | the type is this one |
-/// | `category`, `action`, `tenant_id`, `source`, `session_id`, `request_id` | it is this one |
+/// | `category`, `action`, `tenant_id`, `source`, `user_agent`, `session_id`, `request_id`, `trace_id` | it is this one |
 /// | `ip_address` | it is this address, in any spelling, or in this network (`192.0.2.0/24`, `2001:db8::/32`); an IPv4-mapped IPv6 address is the IPv4 address |
 /// | `q` | the event type, the description, or id or name of actor or resource contain this text, whatever its case |
 /// | `details.<path>` | the value there is this text, number, `true`, `false` or `null`; numbers are compared by their value, so `1` is also `1.0`, and a text by its letters |
@@ -83,7 +83,7 @@ pub struct Filter {
 
 impl Filter {
     /// The names of all parameters, besides `details.<path>`.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 19] = [
         "start_date",
         "end_date",
         "event_type",
@@ -98,8 +98,10 @@ impl Filter {
         "outcome",
         "source",
         "ip_address",
+        "user_agent",
         "session_id",
         "request_id",
+        "trace_id",
         "q",
     ];
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::entry::scan::scan;
 
-const LINE: &str = r#"{"stream":"billing-7f3a9c","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"auth.login.failed","category":"auth","action":"failed","severity":"warning","source":"billing","tenant_id":"acme","actor":{"type":"user","id":"u-1","name":"Ann \"A\" Müller"},"resource":{"type":"door","id":"d-2","name":"Front"},"outcome":{"type":"failure","reason":"authentication"},"description":"first\name C:\\temp","details":{"n":45,"ok":true,"none":null,"by":{"zone.a":"x y"},"list":[1]},"ip_address":"192.0.2.1","context":{"session_id":"s-1","request_id":"r-1"}}"#;
+const LINE: &str = r#"{"stream":"billing-7f3a9c","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"auth.login.failed","category":"auth","action":"failed","severity":"warning","source":"billing","tenant_id":"acme","actor":{"type":"user","id":"u-1","name":"Ann \"A\" Müller"},"resource":{"type":"door","id":"d-2","name":"Front"},"outcome":{"type":"failure","reason":"authentication"},"description":"first\name C:\\temp","details":{"n":45,"ok":true,"none":null,"by":{"zone.a":"x y"},"list":[1]},"ip_address":"192.0.2.1","user_agent":"curl/8 \"x\"","context":{"session_id":"s-1","request_id":"r-1","trace_id":"t-1"}}"#;
 
 fn parse(params: &[(&str, &str)]) -> Result<Filter> {
     Filter::parse(params.iter().copied())
@@ -75,6 +75,8 @@ fn each_parameter_finds_what_it_says() {
         ("ip_address", "::ffff:c000:0/112", "::ffff:c100:0/112"),
         ("session_id", "s-1", "r-1"),
         ("request_id", "r-1", "s-1"),
+        ("trace_id", "t-1", "r-1"),
+        ("user_agent", "curl/8 \"x\"", "curl/8"),
         ("q", "LOGIN.fail", "door"),
         ("q", "\"a\" MÜLLER", "warning"),
         ("q", "\nAME", "\\name"),

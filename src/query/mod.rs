@@ -69,6 +69,8 @@ pub(crate) use place::{Place, Runs, read_places, write_places};
 #[cfg(any(feature = "webhook", test))]
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
+#[cfg(feature = "console")]
+pub(crate) use stats::{Depth, MoreValues};
 pub use stats::{
     OutcomeCounts, SeverityCounts, Stats, StatsField, StatsQuery, Step, StepCounts, Top, TopValues,
     ValueCount,

@@ -16,7 +16,7 @@ use super::{
     order::{ByTime, Key, Order},
     page::{Page, PageStart, Query, Scanned, only_by_arrival},
     plan::Wanted,
-    stats::{self, Stats, StatsQuery},
+    stats::{self, Depth, MoreValues, Stats, StatsQuery},
     tail::{Tail, TailStart},
 };
 #[cfg(feature = "webhook")]
@@ -286,6 +286,13 @@ impl AuditReader {
         look_up::get(&self.files, filter, id, self.cancel.clone())
     }
 
+    /// The name of the file that has the entry with this id, below the log's directory, as a
+    /// manifest names files. `None` if the entry isn't found.
+    #[cfg(any(feature = "console", test))]
+    pub(crate) fn file_of(&self, id: Uuid) -> Result<Option<String>> {
+        look_up::file_of(&self.files, id, self.cancel.clone())
+    }
+
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
     /// bounded, however many entries there are.
     ///
@@ -398,20 +405,14 @@ impl AuditReader {
     /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is
     /// among [`Scanned::problems`].
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats> {
-        self.count(query, true)
+        self.count(query, Depth::Whole).map(|(stats, _)| stats)
     }
 
-    /// The same without the values of fields for which files would have to be read that otherwise
-    /// needn't be: in [`Stats::top`], these fields are `None`.
-    #[cfg(any(feature = "console", test))]
-    pub(crate) fn quick_stats(&self, query: &StatsQuery) -> Result<Stats> {
-        self.count(query, false)
-    }
-
-    fn count(&self, query: &StatsQuery, reads_files: bool) -> Result<Stats> {
+    /// The same, with fewer or more values.
+    pub(crate) fn count(&self, query: &StatsQuery, depth: Depth) -> Result<(Stats, MoreValues)> {
         let complete_until = self.progress()?.until;
         let wanted = self.wanted(&query.whole_filter(), ByTime::Desc, false);
-        stats::run(&self.files, query, &wanted, reads_files, complete_until)
+        stats::run(&self.files, query, &wanted, depth, complete_until)
     }
 
     /// Follows the log: gives the entries that are written from now on, or after an entry.

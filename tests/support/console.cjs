@@ -4,6 +4,7 @@
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
+const seen = require("./console_seen.cjs");
 
 const [node, base, token, code] = process.argv.slice(2);
 const { chromium } = require(path.join(node, "node_modules/playwright-core"));
@@ -181,9 +182,7 @@ async function useScripts(page) {
   assert.equal(await page.getAttribute("html", "data-theme"), "dark");
 
   // The live tail shows an entry that comes now, first.
-  const connected = page.waitForResponse((response) => response.url().includes("/stream"));
   await page.click("[data-live]");
-  await connected;
   await place("hold-1");
   await page.waitForSelector("tr.new:has-text('audit.hold.placed')");
   assert.match(await page.textContent(".table tbody tr >> nth=0"), /audit\.hold\.placed/);
@@ -268,6 +267,18 @@ async function main() {
     const page = await open(browser, {});
     await useScripts(page);
     assert.deepEqual(page.problems, []);
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await open(browser, { javaScriptEnabled });
+      await signIn(page);
+      await seen.follow(page, base, javaScriptEnabled && check);
+      assert.deepEqual(page.problems, []);
+    }
+    const far = await open(browser, { timezoneId: "Asia/Kathmandu" });
+    await signIn(far);
+    await seen.complete(far, base, check);
+    await seen.select(far, base, check);
+    await seen.wait(far, base, check, place);
+    assert.deepEqual(far.problems, []);
     for (const javaScriptEnabled of [true, false]) {
       const page = await open(browser, { javaScriptEnabled });
       await administer(page, javaScriptEnabled);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The names of parameters that are no words.
-const NAMES: [(&str, &str); 10] = [
+const NAMES: [(&str, &str); 12] = [
     ("event_type", "event type"),
     ("actor_type", "actor's type"),
     ("actor", "actor's id, name or type"),
@@ -17,8 +17,10 @@ const NAMES: [(&str, &str); 10] = [
     ("resource_type", "resource's type"),
     ("tenant_id", "tenant"),
     ("ip_address", "address"),
+    ("user_agent", "user agent"),
     ("session_id", "session"),
     ("request_id", "request"),
+    ("trace_id", "trace"),
     ("q", "text"),
 ];
 

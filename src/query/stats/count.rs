@@ -106,12 +106,17 @@ pub(super) fn run(
     chosen: Chosen,
     sums: Sums,
 ) -> Result<(Sums, Scanned)> {
+    let plan = BlockPlan::new(files, wanted)?;
     let counter = Counter {
         files,
         wanted,
         chosen,
         state: Mutex::new(State {
-            plan: BlockPlan::new(files, wanted)?.with_tallied_files(),
+            // A tally doesn't have the values of more fields.
+            plan: match chosen.with_more {
+                true => plan,
+                false => plan.with_tallied_files(),
+            },
             sums,
             work: Work::default(),
             failed: None,

@@ -64,6 +64,34 @@ impl FromStr for StatsField {
     }
 }
 
+/// How much is read for the values of fields. The counts over time are the same in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// No file that otherwise needn't be read. A field that its tally doesn't have is left out.
+    #[cfg(any(feature = "console", test))]
+    Quick,
+    /// What the question asks for.
+    Whole,
+    /// The values of more fields as well, which no tally has: each file is read. That is for a
+    /// filter that wants few entries.
+    #[cfg(any(feature = "console", test))]
+    WithMore,
+}
+
+impl Depth {
+    fn reads_files(self) -> bool {
+        #[cfg(any(feature = "console", test))]
+        if self == Self::Quick {
+            return false;
+        }
+        true
+    }
+
+    fn with_more(self) -> bool {
+        self != Self::Whole && self.reads_files()
+    }
+}
+
 /// The fields whose values are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chosen {
@@ -71,14 +99,17 @@ pub(super) struct Chosen {
     /// Whether files are read whose tallies don't have the values of a field. If not, no values of
     /// that field are given.
     pub(super) reads_files: bool,
+    /// Whether the values of more fields are counted.
+    pub(super) with_more: bool,
 }
 
 impl Chosen {
-    pub(super) fn of(query: &StatsQuery, reads_files: bool) -> Self {
+    pub(super) fn of(query: &StatsQuery, depth: Depth) -> Self {
         let is_chosen = |field| query.top > 0 && query.fields.contains(&field);
         Self {
             is_chosen: StatsField::ALL.map(is_chosen),
-            reads_files,
+            reads_files: depth.reads_files(),
+            with_more: depth.with_more(),
         }
     }
 

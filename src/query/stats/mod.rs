@@ -34,6 +34,7 @@ pub use self::{
     values::{Top, TopValues, ValueCount},
 };
 
+pub(crate) use self::{fields::Depth, values::MoreValues};
 pub use crate::store::tally::{OutcomeCounts, SeverityCounts};
 
 use self::{count::Sums, fields::Chosen, series::Series, values::Values};
@@ -181,16 +182,15 @@ pub struct Stats {
     pub scanned: Scanned,
 }
 
-/// Counts what is asked for. If `reads_files` is false, a field is left out whose values are in no
-/// tally of a file that otherwise needs no reading.
+/// Counts what is asked for.
 pub(super) fn run(
     files: &Files,
     query: &StatsQuery,
     wanted: &Wanted,
-    reads_files: bool,
+    depth: Depth,
     complete_until: Option<Timestamp>,
-) -> Result<Stats> {
-    let chosen = Chosen::of(query, reads_files);
+) -> Result<(Stats, MoreValues)> {
+    let chosen = Chosen::of(query, depth);
     let sums = Sums {
         series: Series::new(query)?,
         values: Values::new(chosen),
@@ -199,7 +199,8 @@ pub(super) fn run(
     let (sums, scanned) = count::run(files, wanted, chosen, sums)?;
     let step = sums.series.step();
     let (steps, end) = sums.series.finish();
-    Ok(Stats {
+    let (top, more) = sums.values.top(query.top);
+    let stats = Stats {
         total: sums.total,
         exact: scanned.hiding_problem().is_none(),
         start: query
@@ -210,7 +211,8 @@ pub(super) fn run(
         complete_until,
         step,
         steps,
-        top: sums.values.top(query.top),
+        top,
         scanned,
-    })
+    };
+    Ok((stats, more))
 }

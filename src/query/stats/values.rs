@@ -21,6 +21,9 @@ use crate::{
 const MOST_BYTES: usize = 8 << 20;
 const BYTES_EACH: usize = 64;
 
+/// How many fields are counted besides on request: the resource and the user agent.
+const MORE: usize = 2;
+
 /// The most frequent values of some fields. A field that wasn't asked for is `None`, and isn't in
 /// the JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,6 +77,15 @@ pub struct Top {
     pub distinct: Option<u64>,
 }
 
+/// The most frequent values of more fields, which no index has counts of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "console"), allow(dead_code, reason = "for the console"))]
+pub(crate) struct MoreValues {
+    /// The resources: the id; of a resource without one the name.
+    pub(crate) resource: Top,
+    pub(crate) user_agent: Top,
+}
+
 /// A value, and how often it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ValueCount {
@@ -83,11 +95,24 @@ pub struct ValueCount {
     pub count: u64,
 }
 
+/// The values of an entry that are counted on request, as they stand in its line. The resource is
+/// the id; without one the name.
+fn more_values<'a>(fields: &Fields<'a>) -> [&'a [u8]; MORE] {
+    let resource = match fields.resource_id {
+        [] => fields.resource_name,
+        id => id,
+    };
+    [resource, fields.user_agent]
+}
+
+type Counts<'b> = HashMap<&'b [u8], u64>;
+
 /// The values of each chosen field in one block, as they stand in its lines.
 #[derive(Debug)]
 pub(super) struct BlockValues<'b> {
     chosen: Chosen,
-    counts: [HashMap<&'b [u8], u64>; FIELDS],
+    counts: [Counts<'b>; FIELDS],
+    more: [Counts<'b>; MORE],
 }
 
 impl<'b> BlockValues<'b> {
@@ -95,12 +120,19 @@ impl<'b> BlockValues<'b> {
         Self {
             chosen,
             counts: Default::default(),
+            more: Default::default(),
         }
     }
 
     pub(super) fn add_entry(&mut self, fields: &Fields<'b>) {
         let pairs = self.counts.iter_mut().zip(values(fields));
         for (counts, value) in self.chosen.of_each(pairs) {
+            *counts.entry(value).or_default() += 1;
+        }
+        if !self.chosen.with_more {
+            return;
+        }
+        for (counts, value) in self.more.iter_mut().zip(more_values(fields)) {
             *counts.entry(value).or_default() += 1;
         }
     }
@@ -111,6 +143,7 @@ impl<'b> BlockValues<'b> {
 pub(super) struct Values {
     chosen: Chosen,
     fields: [FieldValues; FIELDS],
+    more: [FieldValues; MORE],
 }
 
 impl Values {
@@ -118,6 +151,7 @@ impl Values {
         Self {
             chosen,
             fields: Default::default(),
+            more: Default::default(),
         }
     }
 
@@ -128,8 +162,13 @@ impl Values {
         self.chosen.reads_files && fields.any(Option::is_none)
     }
 
+    fn all(&mut self) -> impl Iterator<Item = &mut FieldValues> {
+        self.fields.iter_mut().chain(&mut self.more)
+    }
+
     pub(super) fn add_block(&mut self, block: BlockValues<'_>) {
-        for (field, counts) in self.fields.iter_mut().zip(block.counts) {
+        let counts = block.counts.into_iter().chain(block.more);
+        for (field, counts) in self.all().zip(counts) {
             for (value, count) in counts {
                 field.add(value, count);
             }
@@ -148,13 +187,15 @@ impl Values {
 
     /// Adds the values that another thread has counted.
     pub(super) fn merge(&mut self, other: Self) {
-        for (field, other) in self.fields.iter_mut().zip(other.fields) {
+        let others = other.fields.into_iter().chain(other.more);
+        for (field, other) in self.all().zip(others) {
             field.merge(other);
         }
     }
 
     /// The most frequent ones, at most so many of each field.
-    pub(super) fn top(self, most: usize) -> TopValues {
+    pub(super) fn top(self, most: usize) -> (TopValues, MoreValues) {
+        let [resource, user_agent] = self.more.map(|field| field.top(most, text));
         let mut tops = <[Option<Top>; FIELDS]>::default();
         let places = tops.iter_mut().zip(self.fields).zip(StatsField::ALL);
         for ((top, values), field) in self.chosen.of_each(places) {
@@ -165,13 +206,20 @@ impl Values {
             *top = (!values.is_missing).then(|| values.top(most, spelled));
         }
         let [event_type, severity, outcome, actor, ip_address] = tops;
-        TopValues {
+        let top = TopValues {
             event_type,
             severity,
             outcome,
             actor,
             ip_address,
-        }
+        };
+        (
+            top,
+            MoreValues {
+                resource,
+                user_agent,
+            },
+        )
     }
 }
 

@@ -93,7 +93,7 @@ fn members(
 
 /// An entry without its place in the log.
 pub(super) fn entry() -> impl Strategy<Value = Map<String, Value>> {
-    let texts = ["category", "action", "source", "tenant_id"];
+    let texts = ["category", "action", "source", "tenant_id", "user_agent"];
     let outcome = prop_oneof![
         Just(json!({})),
         select(&OUTCOMES[..]).prop_map(|kind| json!({"type": kind})),
@@ -106,7 +106,10 @@ pub(super) fn entry() -> impl Strategy<Value = Map<String, Value>> {
         members(&["type", "id", "name"], text().prop_map(Value::from)),
         prop::option::of(outcome),
         prop::option::of(select(&ADDRESSES[..])),
-        members(&["session_id", "request_id"], text().prop_map(Value::from)),
+        members(
+            &["session_id", "request_id", "trace_id"],
+            text().prop_map(Value::from),
+        ),
         members(&["n", "a", "a.b", "x"], detail()),
         text(),
     );
@@ -203,8 +206,10 @@ pub(super) fn parameter() -> impl Strategy<Value = Parameter> {
         "actor_type",
         "resource",
         "resource_type",
+        "user_agent",
         "session_id",
         "request_id",
+        "trace_id",
     ];
     let types = vec![
         "auth.*",

@@ -209,10 +209,14 @@ proptest! {
         }
         if !records.is_empty() {
             let record = &records[looked_up.index(records.len())];
-            let entry = reader.get(record.id().parse().unwrap()).unwrap().unwrap();
+            let id = record.id().parse().unwrap();
+            let file = reader.file_of(id).unwrap().unwrap();
+            prop_assert!(file.starts_with("live/") || file.starts_with("sealed/dt="), "{}", file);
+            let entry = reader.get(id).unwrap().unwrap();
             prop_assert_eq!(String::from_utf8(entry.into_line()).unwrap(), record.line());
         }
         prop_assert!(reader.get(uuid::Uuid::nil()).unwrap().is_none());
+        prop_assert!(reader.file_of(uuid::Uuid::nil()).unwrap().is_none());
     }
 }
 
@@ -372,7 +376,7 @@ fn a_query_is_read_from_text() {
         ),
         (
             vec![("page", "2")],
-            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, actor_type, resource, resource_type, tenant_id, severity, outcome, source, ip_address, session_id, request_id, q, limit, order, cursor, offset, include and details.<path>",
+            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, actor_type, resource, resource_type, tenant_id, severity, outcome, source, ip_address, user_agent, session_id, request_id, trace_id, q, limit, order, cursor, offset, include and details.<path>",
         ),
     ] {
         let error = Query::parse(params).unwrap_err().to_string();

@@ -86,6 +86,11 @@ fn actor(entry: &Value) -> Option<String> {
     parts.iter().find_map(|part| of(&entry["actor"][*part]))
 }
 
+fn resource(entry: &Value) -> Option<String> {
+    let parts = ["id", "name"];
+    parts.iter().find_map(|part| of(&entry["resource"][*part]))
+}
+
 fn address(entry: &Value) -> Option<String> {
     let text = of(&entry["ip_address"])?;
     let address = text.parse::<std::net::IpAddr>();
@@ -240,7 +245,7 @@ proptest! {
             if step.is_none() {
                 check_choice(&stats, &filter, &wanted, most_steps);
             }
-            let quick = reader.quick_stats(&query).unwrap();
+            let (quick, _) = reader.count(&query, Depth::Quick).unwrap();
             prop_assert_eq!(&quick.steps, &stats.steps);
             for field in StatsField::ALL {
                 let is_chosen = top > 0 && fields.contains(&field);
@@ -252,6 +257,12 @@ proptest! {
                     prop_assert_eq!(Some(found), stats.top.of(field));
                 }
             }
+
+            let (again, more) = reader.count(&query, Depth::WithMore).unwrap();
+            prop_assert_eq!((&again.steps, &again.top), (&stats.steps, &stats.top));
+            let n = wanted.len();
+            check_top(&more.resource, count(&wanted, resource), top, n);
+            check_top(&more.user_agent, count(&wanted, |e| of(&e["user_agent"])), top, n);
         }
     }
 }
@@ -554,7 +565,10 @@ fn quick_counts_leave_out_what_would_have_to_be_read() {
     let log = Log::new();
     file_of_actors(&log);
     log.append(&stem(0, 2), &[record(31, -1).line()]);
-    let quick = log.reader().quick_stats(&StatsQuery::default()).unwrap();
+    let (quick, _) = log
+        .reader()
+        .count(&StatsQuery::default(), Depth::Quick)
+        .unwrap();
     assert_eq!((quick.total, quick.scanned.lines), (31, 1));
     let counted = StatsField::ALL.map(|field| quick.top.of(field).is_some());
     assert_eq!(counted, [true, true, true, false, true]);

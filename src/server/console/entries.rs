@@ -5,13 +5,15 @@
 //! bar        the line of the search, and the range
 //! results    all below it: counts, entries, links to others
 //! facets     the most frequent values, each with its count
+//! counts     counts over a span of time that shows them well
 //! histogram  counts over time
 //! row        an entry in the table
-//! subject    the actor or the resource that the entries are about
+//! subject    the actor or the resource that the entries are about, and its page
 //! ```
 
 mod answer;
 mod bar;
+mod counts;
 mod facets;
 mod histogram;
 mod results;
@@ -24,15 +26,17 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
+pub(super) use self::subject::{Kind, actor, resource};
 use self::{
     answer::{Answer, Question},
     bar::{RangeMenu, SearchBar},
+    counts::Counting,
     results::Results,
 };
 use super::{
     frame::Frame,
     selection::Selection,
-    visit::{Visit, below, html},
+    visit::{Visit, below, html, words},
 };
 use crate::{
     entry::Timestamp,
@@ -80,7 +84,7 @@ async fn found(
     now: Timestamp,
 ) -> Result<Response, Problem> {
     let question = Question::new(selection, asker, now)?;
-    let answer = question.answer(visit).await?;
+    let answer = question.answer(visit, asker).await?;
     record(visit, asker, given, &answer)?;
     let mut page = EntriesPage::new(visit, asker, selection, now);
     page.results = Some(Results::new(selection, &answer, now));
@@ -107,14 +111,6 @@ impl EntriesPage {
     }
 }
 
-/// The mistake, in the words of the API.
-fn words(problem: &Problem) -> String {
-    match problem.about() {
-        Some("search") | None => problem.detail().to_owned(),
-        Some(name) => format!("{name}: {}", problem.detail()),
-    }
-}
-
 /// The query of the page that is selected.
 pub(super) fn question(
     selection: &Selection,
@@ -122,6 +118,18 @@ pub(super) fn question(
     now: Timestamp,
 ) -> Result<Query, Problem> {
     Ok(Question::new(selection, asker, now)?.page)
+}
+
+/// The question for the counts of what is selected, with so many values of each field.
+pub(super) fn counting(
+    selection: &Selection,
+    asker: &Asker,
+    now: Timestamp,
+    values: usize,
+) -> Result<Counting, Problem> {
+    let mut counting = Question::new(selection, asker, now)?.counting;
+    counting.query.top = values;
+    Ok(counting)
 }
 
 /// Leads to the page that a line asks for, if the API takes that.
@@ -150,7 +158,7 @@ fn record(
         given,
     );
     let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
-    let counted = answer.stats.as_ref().map(|stats| stats.total);
+    let counted = answer.counts.as_ref().map(|counts| counts.stats.total);
     let entry = entry
         .detail("status", 200)
         .detail("entries", shown)

@@ -3,7 +3,7 @@
 //! ```text
 //! facts      what the entry says, in groups: who, what, where
 //! tree       values in values; changes: what was before and is now
-//! related    links to other entries
+//! related    the entries around it that have something in common with it
 //! ```
 
 mod facts;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::{
     facts::{Group, groups},
-    related::{Link, related},
+    related::Related,
     tree::{Change, Line, changes, lines},
 };
 use super::{
@@ -62,7 +62,9 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
         || Problem::not_found("there is no entry with this id; retention may have removed it");
     let entry = found.ok_or_else(not_found)?;
     let beside = Beside::find(visit, &asker, &selection, &entry).await?;
-    let page = EntryPage::new(visit, &asker, &selection, &entry, beside);
+    let related = Related::find(visit, &asker, &selection, &entry).await?;
+    let file = file(visit, &asker, wanted).await?;
+    let page = EntryPage::new(visit, &asker, &selection, &entry, (beside, related, file));
     Ok(html(StatusCode::OK, &page))
 }
 
@@ -74,6 +76,16 @@ async fn find(visit: &Visit, asker: &Asker, id: Uuid) -> Result<Option<RawEntry>
         .ok_or_else(|| Problem::busy("the search for the entry takes too long"))?;
     let tenant = asker.access.tenant.as_deref();
     Ok(found.filter(|entry| tenant.is_none_or(|tenant| entry.tenant_id() == tenant)))
+}
+
+/// The name of the entry's file, for those who may see what other tenants have: it says which
+/// processes there are. `None` also if it isn't found soon.
+async fn file(visit: &Visit, asker: &Asker, id: Uuid) -> Result<Option<String>, Problem> {
+    if asker.access.tenant.is_some() {
+        return Ok(None);
+    }
+    let found = visit.read_within(LOOK_TIME, move |reader| reader.file_of(id));
+    Ok(found.await?.flatten())
 }
 
 fn record(visit: &Visit, asker: &Asker, id: Uuid, is_found: bool) -> Result<(), Problem> {
@@ -142,7 +154,7 @@ struct EntryPage {
     groups: Vec<Group>,
     changes: Vec<Change>,
     details: Vec<Line>,
-    related: Vec<Link>,
+    related: Related,
     known: Option<Known>,
     json: String,
 }
@@ -170,7 +182,7 @@ impl EntryPage {
         asker: &Asker,
         selection: &Selection,
         entry: &RawEntry,
-        beside: Beside,
+        (beside, related, file): (Beside, Related, Option<String>),
     ) -> Self {
         let json: Json = entry.parse().unwrap_or_default();
         let nothing = Members::default();
@@ -185,10 +197,10 @@ impl EntryPage {
             back: selection.query(),
             beside,
             head: Head::new(entry, now),
-            groups: groups(members),
+            groups: groups(members, file),
             changes: changes(members),
             details: lines(members.get("details")),
-            related: related(entry),
+            related,
             known: Known::of(&catalogue, &entry.event_type()),
             json: shown_lines(&pretty(entry, &json)),
         }

@@ -91,6 +91,11 @@ impl Frame {
         below(&self.mount, path)
     }
 
+    /// The path of the page.
+    pub(super) fn path(&self) -> String {
+        self.to(&self.here)
+    }
+
     /// The path of a style or script.
     pub(super) fn asset(&self, name: &str) -> String {
         self.to(&assets::path(name))
@@ -110,7 +115,10 @@ impl Frame {
     /// Whether this is the page that is shown, or the one that it belongs to.
     pub(super) fn is_here(&self, page: &Page) -> bool {
         match page.path {
-            "" => self.here.is_empty() || self.here.starts_with("entry/"),
+            "" => {
+                let is_entry = self.here.starts_with("entry/");
+                is_entry || matches!(&*self.here, "" | "actor" | "resource")
+            }
             path => self.here == path || self.here.starts_with(&format!("{path}/")),
         }
     }

@@ -16,8 +16,9 @@
 //! frame      the parts that all pages have: header, navigation, theme
 //! assets     styles and scripts
 //! selection  what the URL asks for; search: the same as a line that people write
-//! entries    the page of entries: facets, histogram, table
+//! entries    the page of entries: facets, histogram, table; and those of an actor and a resource
 //! entry      the page of one entry
+//! suggestions  what can be written in the line of the search, for a script
 //! catalogue  the page of the event types
 //! health     the page of the health
 //! administration  the pages of administrators: tokens, settings, holds, webhooks
@@ -43,6 +44,7 @@ mod search;
 mod selection;
 pub(super) mod session;
 mod sign_in;
+mod suggestions;
 mod text;
 mod visit;
 
@@ -73,7 +75,10 @@ pub(super) fn routes() -> Router<State> {
         .route("/admin/webhooks/{name}/replay", post(webhooks::replay));
     routes
         .route("/", get(entries::page))
+        .route("/actor", get(entries::actor))
+        .route("/resource", get(entries::resource))
         .route("/entry/{id}", get(entry::page))
+        .route("/suggestions", get(suggestions::suggestions))
         .route("/catalogue", get(catalogue::page))
         .route("/health", get(health::page))
         .route("/admin/tokens", get(tokens::page).post(tokens::create))
@@ -96,8 +101,10 @@ pub(super) fn routes() -> Router<State> {
 /// The head of a request for a page. Whatever refuses the request answers with a page then.
 pub(super) fn head_of_page(request: &Request) -> Option<Parts> {
     let path = request.uri().path();
-    let is_page = matches!(path, "/" | "/sign-in" | "/catalogue" | "/health")
-        || path.starts_with("/entry/")
+    let is_page = matches!(
+        path,
+        "/" | "/actor" | "/resource" | "/sign-in" | "/catalogue" | "/health"
+    ) || path.starts_with("/entry/")
         || path.starts_with("/admin/");
     if !is_page || request.method() != Method::GET {
         return None;

@@ -4,11 +4,16 @@
 //! which `start_date` and `end_date` take the place of; `split`, what the histogram's bars are
 //! divided by; `columns`, those of the table that are shown; `newer`, a cursor as `cursor` is, in the
 //! other direction; and `search`, a line that is turned into parameters.
+//!
+//! ```text
+//! range      the times up to now that can be chosen
+//! links      other selections that a page leads to, and their URLs
+//! ```
 
-use std::{fmt::Write as _, time::Duration};
+mod links;
+mod range;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-
+pub(super) use self::{links::query, range::Range};
 use super::search;
 use crate::{
     entry::Timestamp,
@@ -16,77 +21,6 @@ use crate::{
     query::Filter,
     server::params::take,
 };
-
-/// The characters that have a meaning in a query, or none in a URL.
-const RESERVED: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'&')
-    .add(b'\'')
-    .add(b'+')
-    .add(b'<')
-    .add(b'=')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-const DAY: u64 = 24 * 60 * 60;
-
-/// A time up to now: as a parameter, as people say it, and its seconds. `None` for all time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) name: &'static str,
-    pub(super) title: &'static str,
-    seconds: Option<u64>,
-}
-
-impl Range {
-    const fn new(name: &'static str, title: &'static str, seconds: Option<u64>) -> Self {
-        Self {
-            name,
-            title,
-            seconds,
-        }
-    }
-
-    pub(super) const ALL: [Self; 7] = [
-        Self::new("15m", "Last 15 minutes", Some(15 * 60)),
-        Self::new("1h", "Last hour", Some(60 * 60)),
-        Self::new("24h", "Last 24 hours", Some(DAY)),
-        Self::new("7d", "Last 7 days", Some(7 * DAY)),
-        Self::new("30d", "Last 30 days", Some(30 * DAY)),
-        Self::new("90d", "Last 90 days", Some(90 * DAY)),
-        Self::new("all", "All time", None),
-    ];
-
-    /// The range of a page that is asked for without one: a look at it must not cost more, the
-    /// longer the log is.
-    pub(super) const USUAL: Self = Self::ALL[2];
-
-    fn parse(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|range| range.name == text);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(|range| range.name).join(", ");
-            let problem = format!("{text:?} must be one of {names}");
-            Error::invalid("range", problem)
-        })
-    }
-
-    /// The first instant, if now is then.
-    pub(super) fn start(self, now: Timestamp) -> Option<Timestamp> {
-        let before = |seconds| {
-            let micros = Duration::from_secs(seconds).as_micros();
-            Timestamp::from_micros(now.as_micros() - i64::try_from(micros).unwrap_or(i64::MAX))
-        };
-        self.seconds.map(before)
-    }
-}
 
 /// The field by which a histogram's bars are divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +58,10 @@ pub(super) struct Selection {
     /// The parameters of the filter, `include` among them.
     filter: Vec<(String, String)>,
     range: Option<Range>,
+    /// The range of a URL that has none.
+    usual: Range,
+    /// The path of the page that links lead to; empty if that is the page that has them.
+    home: String,
     pub(super) split: Split,
     /// The names of the columns that are shown; without any, all are.
     columns: Vec<&'static str>,
@@ -133,7 +71,12 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn parse(mut given: Vec<(String, String)>) -> Result<Self> {
+    pub(super) fn parse(given: Vec<(String, String)>) -> Result<Self> {
+        Self::parse_within(Range::USUAL, given)
+    }
+
+    /// The same for a page that shows this range unless it is asked for another one.
+    pub(super) fn parse_within(usual: Range, mut given: Vec<(String, String)>) -> Result<Self> {
         let range = take(&mut given, "range")?;
         // A form sends the fields that nobody filled in as well.
         given.retain(|(name, value)| !is_time(name) || !value.is_empty());
@@ -166,6 +109,8 @@ impl Selection {
         Ok(Self {
             filter: given,
             range: range.as_deref().map(Range::parse).transpose()?,
+            usual,
+            home: String::new(),
             split,
             columns,
             start,
@@ -187,8 +132,7 @@ impl Selection {
             filter,
             start: Start::Newest,
             search: None,
-            split: self.split,
-            columns: self.columns.clone(),
+            ..self.clone()
         })
     }
 
@@ -207,7 +151,7 @@ impl Selection {
     pub(super) fn range(&self) -> Option<Range> {
         match self.filter.iter().any(|(name, _)| is_time(name)) {
             true => None,
-            false => Some(self.range.unwrap_or(Range::USUAL)),
+            false => Some(self.range.unwrap_or(self.usual)),
         }
     }
 
@@ -226,52 +170,6 @@ impl Selection {
         parameters
     }
 
-    /// The same with a range, from its newest entry on.
-    pub(super) fn within(&self, range: Range) -> Self {
-        let mut within = self.at_newest();
-        within.filter.retain(|(name, _)| !is_time(name));
-        within.range = Some(range);
-        within
-    }
-
-    /// The same between these times.
-    pub(super) fn between(&self, start: Timestamp, end: Timestamp) -> Self {
-        let mut between = self.at_newest();
-        between.range = None;
-        between.filter.retain(|(name, _)| !is_time(name));
-        for (name, time) in [("start_date", start), ("end_date", end)] {
-            between.filter.push((name.to_owned(), time.to_string()));
-        }
-        between
-    }
-
-    /// The same with the times alone.
-    pub(super) fn without_conditions(&self) -> Self {
-        let mut without = self.at_newest();
-        without.filter.retain(|(name, _)| is_time(name));
-        without
-    }
-
-    /// The same with bars divided by this.
-    pub(super) fn split_by(&self, split: Split) -> Self {
-        Self {
-            split,
-            ..self.clone()
-        }
-    }
-
-    /// The same from another entry on.
-    pub(super) fn starting(&self, start: Start) -> Self {
-        Self {
-            start,
-            ..self.clone()
-        }
-    }
-
-    fn at_newest(&self) -> Self {
-        self.starting(Start::Newest)
-    }
-
     /// Whether this value is wanted.
     pub(super) fn wants(&self, name: &str, value: &str) -> bool {
         let value = Filter::literal(value);
@@ -282,81 +180,9 @@ impl Selection {
         self.conditions().any(|one| one == (name, text))
     }
 
-    /// The same for entries with this value too; it is no longer excluded.
-    pub(super) fn with(&self, name: &str, value: &str) -> Self {
-        let value = Filter::literal(value);
-        self.without(name, &format!("!{value}")).and(name, &value)
-    }
-
-    /// The same for entries without this value; it is no longer wanted.
-    pub(super) fn excluding(&self, name: &str, value: &str) -> Self {
-        let value = Filter::literal(value);
-        self.without(name, &value).and(name, &format!("!{value}"))
-    }
-
-    /// The same without this value, whether that is wanted or not.
-    pub(super) fn without_value(&self, name: &str, value: &str) -> Self {
-        self.without(name, &Filter::literal(value))
-    }
-
-    /// The same without this text of a parameter.
-    pub(super) fn without(&self, name: &str, text: &str) -> Self {
-        let mut without = self.at_newest();
-        without
-            .filter
-            .retain(|(n, t)| (n.as_str(), t.as_str()) != (name, text));
-        without
-    }
-
-    fn and(mut self, name: &str, text: &str) -> Self {
-        if !self.has(name, text) {
-            self.filter.push((name.to_owned(), text.to_owned()));
-        }
-        self
-    }
-
-    /// The link to the page, relative to it.
-    pub(super) fn href(&self) -> String {
-        match self.query() {
-            // Empty, it would be the page with the query that it has.
-            query if query.is_empty() => "?".to_owned(),
-            query => query,
-        }
-    }
-
     /// Whether a column is shown.
     pub(super) fn shows(&self, column: &str) -> bool {
         self.columns.is_empty() || self.columns.contains(&column)
-    }
-
-    /// The parameters of the URL but for those of the page's beginning.
-    fn pairs(&self) -> Vec<(&str, &str)> {
-        let filter = self.filter.iter();
-        let mut pairs: Vec<_> = filter.map(|(name, value)| (&**name, &**value)).collect();
-        let range = self.range.filter(|range| *range != Range::USUAL);
-        pairs.extend(range.map(|range| ("range", range.name)));
-        if self.split == Split::Outcome {
-            pairs.push(("split", "outcome"));
-        }
-        pairs.extend(self.columns.iter().map(|column| ("columns", *column)));
-        pairs
-    }
-
-    /// The parameters that stay when a form sends others in the place of these.
-    pub(super) fn kept_beside(&self, is_sent: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-        let kept = self.pairs().into_iter().filter(|(name, _)| !is_sent(name));
-        kept.map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    }
-
-    /// The URL's query, with the `?`; empty if all is as usual.
-    pub(super) fn query(&self) -> String {
-        let start = match &self.start {
-            Start::Newest => None,
-            Start::Older(cursor) => Some(("cursor", cursor.as_str())),
-            Start::Newer(cursor) => Some(("newer", cursor.as_str())),
-        };
-        query(self.pairs().into_iter().chain(start))
     }
 }
 
@@ -377,22 +203,6 @@ fn column(given: &str) -> Result<&'static str> {
         let problem = format!("{given:?} must be one of {}", names.join(", "));
         Error::invalid("columns", problem)
     })
-}
-
-/// Parameters as a URL's query, with the `?`; empty without any.
-pub(super) fn query<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut query = String::new();
-    for (name, value) in params {
-        let sign = if query.is_empty() { '?' } else { '&' };
-        // Writing to a String can't fail.
-        let _ = write!(query, "{sign}{}={}", encoded(name), encoded(value));
-    }
-    query
-}
-
-/// A text as a part of a URL's query.
-fn encoded(text: &str) -> impl std::fmt::Display {
-    utf8_percent_encode(text, RESERVED)
 }
 
 fn is_time(name: &str) -> bool {

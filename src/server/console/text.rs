@@ -120,6 +120,22 @@ fn date(time: Timestamp) -> DateTime<chrono::Utc> {
     DateTime::from_timestamp_micros(time.as_micros()).unwrap_or_default()
 }
 
+/// How much later or earlier one time is than another: `2 s later`, `5 min earlier`.
+pub(super) fn apart(micros: i64) -> String {
+    let count = micros.unsigned_abs();
+    let (length, unit) = match count {
+        0 => return "at the same time".to_owned(),
+        1..1000 => (1, "µs"),
+        1000..1_000_000 => (1000, "ms"),
+        1_000_000..60_000_000 => (1_000_000, "s"),
+        60_000_000..3_600_000_000 => (60_000_000, "min"),
+        _ => (3_600_000_000, "h"),
+    };
+    let count = count / length;
+    let side = if micros < 0 { "earlier" } else { "later" };
+    format!("{count} {unit} {side}")
+}
+
 fn ago(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     let (count, unit) = match seconds {
@@ -176,6 +192,20 @@ mod tests {
         ] {
             let shown = Time::new(time.parse().unwrap(), now);
             assert_eq!((&*shown.day, &*shown.ago), (day, ago), "{time}");
+        }
+    }
+
+    #[test]
+    fn times_are_apart_by_what_matters() {
+        for (micros, said) in [
+            (0, "at the same time"),
+            (-999, "999 µs earlier"),
+            (340_900, "340 ms later"),
+            (-59_999_999, "59 s earlier"),
+            (61_000_000, "1 min later"),
+            (-7_200_000_000, "2 h earlier"),
+        ] {
+            assert_eq!(apart(micros), said);
         }
     }
 

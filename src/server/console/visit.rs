@@ -115,9 +115,17 @@ pub(super) fn problem_page(frame: Frame, problem: &Problem) -> Response {
     let page = ProblemPage {
         frame,
         title: problem.title(),
-        detail: problem.detail(),
+        detail: words(problem),
     };
     with_headers_of(problem, html(problem.status(), &page))
+}
+
+/// The problem in the words of the API, with the name of the parameter that it is about.
+pub(super) fn words(problem: &Problem) -> String {
+    match problem.about() {
+        Some("search") | None => problem.detail().to_owned(),
+        Some(name) => format!("{name}: {}", problem.detail()),
+    }
 }
 
 /// Whether a visitor follows a link of another site, from a chat or a ticket. With such a request a
@@ -174,7 +182,7 @@ pub(super) fn below(mount: &str, path: &str) -> String {
 struct ProblemPage<'a> {
     frame: Frame,
     title: &'a str,
-    detail: &'a str,
+    detail: String,
 }
 
 /// A page as an answer.

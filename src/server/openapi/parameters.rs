@@ -13,7 +13,7 @@ use super::described::text;
 const LONGEST: usize = 1024;
 
 /// The parameters of a filter that take several values: name, meaning, example.
-const VALUES: [(&str, &str, &str); 15] = [
+const VALUES: [(&str, &str, &str); 17] = [
     (
         "event_type",
         "This event type; or, as in `auth.*`, all below it.",
@@ -51,8 +51,18 @@ const VALUES: [(&str, &str, &str); 15] = [
         "This address, in any spelling, or an address in this network.",
         "192.0.2.0/24",
     ),
+    (
+        "user_agent",
+        "This user agent, as the client sent it.",
+        "curl/8.14.1",
+    ),
     ("session_id", "This session.", "session-1"),
     ("request_id", "This request.", "request-1"),
+    (
+        "trace_id",
+        "This trace of OpenTelemetry.",
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+    ),
     (
         "q",
         "The event type, the description, or id or name of actor or resource contain this text, \

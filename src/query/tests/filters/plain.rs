@@ -34,7 +34,7 @@ fn has(entry: &Value, name: &str, value: &str) -> bool {
         "actor_type" => is("actor", &["type"]),
         "resource" => is("resource", &["id", "name"]),
         "resource_type" => is("resource", &["type"]),
-        "session_id" | "request_id" => is("context", &[name]),
+        "session_id" | "request_id" | "trace_id" => is("context", &[name]),
         "outcome" => entry["outcome"]["type"].as_str().unwrap_or("success") == value,
         "ip_address" => entry[name]
             .as_str()

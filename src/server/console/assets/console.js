@@ -81,12 +81,30 @@ function listenToKeys() {
   });
 }
 
+/** Says more of what the pointer is on: a time exactly, in the zone of the browser, and how long ago it
+    was; and what a click on a value does. */
+function tellMore() {
+  const local = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "long" });
+  const ago = new Intl.RelativeTimeFormat("en");
+  const units = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+  document.addEventListener("mouseover", (event) => {
+    const value = event.target.closest(".table .value:not([title])");
+    if (value) value.title = `Only ${value.textContent}`;
+    const time = event.target.closest("time[title]");
+    if (!time) return;
+    const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
+    const [length, unit] = units.find(([length]) => Math.abs(seconds) >= length) ?? units.at(-1);
+    time.title = `${time.dateTime}\n${local.format(new Date(time.dateTime))}\n${ago.format(Math.trunc(seconds / length), unit)}`;
+  });
+}
+
 /** Times in UTC, or in the zone of the browser: a click on the head of their column changes that. */
 function switchZones() {
   const head = document.querySelector("th.time");
   if (!head) return;
   const day = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" });
   const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const short = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const isLocal = () => localStorage.getItem("audit-zone") === "local";
   const button = document.createElement("button");
   button.type = "button";
@@ -95,14 +113,20 @@ function switchZones() {
   head.replaceChildren(button);
   const show = () => {
     button.textContent = isLocal() ? "Time (local)" : "Time (UTC)";
-    for (const time of document.querySelectorAll(".table time")) {
-      const [days, hours] = [time.querySelector(".day"), time.lastChild];
+    for (const time of document.querySelectorAll("time[data-form]")) {
+      const at = new Date(time.dateTime);
+      time.dataset.utc ??= time.textContent;
+      const days = time.dataset.form === "clock" ? "" : `${day.format(at)}, `;
+      time.textContent = isLocal() ? days + short.format(at) : time.dataset.utc;
+    }
+    for (const time of document.querySelectorAll("time:has(.clock)")) {
+      const [days, hours] = [time.querySelector(".day"), time.querySelector(".clock")];
       time.dataset.utc ??= `${days.textContent}|${hours.textContent}`;
       const [utcDay, utcClock] = time.dataset.utc.split("|");
       const at = new Date(time.dateTime);
       const year = utcDay.includes(",") ? `, ${at.getFullYear()}` : "";
       days.textContent = isLocal() ? day.format(at) + year : utcDay;
-      hours.textContent = isLocal() ? ` ${clock.format(at)}` : utcClock;
+      hours.textContent = isLocal() ? clock.format(at) : utcClock;
     }
   };
   button.addEventListener("click", () => {
@@ -117,4 +141,5 @@ switchThemes();
 closeMenus();
 copyTexts();
 listenToKeys();
+tellMore();
 switchZones();

@@ -1,8 +1,11 @@
-// The live tail: new entries at the top of the table, as they arrive. Nothing moves under the hand:
-// someone who has scrolled down, or whose focus is in the table, is told how many wait.
+// New entries: the page says how many have come, and the live tail shows them at the top of the table.
+// Nothing moves under the hand: someone who has scrolled down, or whose focus is in the table, is told
+// how many wait.
 
 /** How many rows the table keeps. */
 const MOST = 500;
+/** After how many milliseconds a page begins to look for new entries. */
+const LOOK = 3000;
 /** The parameters of the page that the stream doesn't take. */
 const OWN = ["range", "split", "columns", "newer", "search", "start_date", "end_date"];
 const KNOWN = ["info", "warning", "error", "critical", "success", "failure", "unknown"];
@@ -11,8 +14,12 @@ const HIDDEN = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\
 const button = document.querySelector("[data-live]");
 const body = document.querySelector(".table tbody");
 const template = document.getElementById("row");
+const home = button?.dataset.live.replace(/stream$/, "");
 let source = null;
+let isLive = false;
 let waiting = [];
+/** The cursor of the last event; at first, that of the page. */
+let after = button?.dataset.after;
 
 /** The parameters of the filter. */
 function filter() {
@@ -30,11 +37,16 @@ function shown(text) {
 /** Links a cell to the entries that have the value too; removes the link if there is no value. */
 function link(row, name, value, text) {
   const cell = row.querySelector(`[data-of=${name}]`);
-  if (!value) { cell.remove(); return; }
+  const about = row.querySelector(`[data-of=${name}] + .go`);
+  if (!value) { cell.remove(); about?.remove(); return; }
   const params = filter();
-  params.append(name, /^\\*!/.test(value) ? `\\${value}` : value);
+  const literal = /^\\*!/.test(value) ? `\\${value}` : value;
+  params.append(name, literal);
   cell.href = `?${params}`;
   cell.firstElementChild.textContent = shown(text || value);
+  if (!about) return;
+  about.href = `${home}${name}?${new URLSearchParams([[name, literal]])}`;
+  about.setAttribute("aria-label", `About ${shown(text || value)}`);
 }
 
 function mark(row, kind, word) {
@@ -54,7 +66,6 @@ function rowOf(entry) {
   time.title = entry.timestamp;
   row.querySelector(".day").textContent = new Date(entry.timestamp).toLocaleDateString("en", day);
   row.querySelector(".clock").textContent = entry.timestamp.slice(11, 19);
-  const home = button.dataset.live.replace(/stream$/, "");
   row.querySelector(".open").href = `${home}entry/${entry.id}${location.search}`;
   const { actor = {}, resource = {} } = entry;
   mark(row, "severity", entry.severity);
@@ -78,42 +89,80 @@ function show() {
   tell();
 }
 
-/** Says how many entries wait. */
+/** Says how many entries wait. A click shows them: in the live tail here, else on the page made anew. */
 function tell() {
   let pill = document.querySelector(".waiting");
   if (waiting.length === 0) { pill?.remove(); return; }
   if (!pill) {
-    pill = document.createElement("button");
-    pill.type = "button";
-    pill.className = "button primary waiting";
-    pill.addEventListener("click", () => { scrollTo({ top: 0 }); show(); });
-    document.querySelector(".table").before(pill);
+    pill = document.createElement("div");
+    pill.className = "waiting";
+    pill.setAttribute("role", "status");
+    const choice = document.createElement("button");
+    choice.type = "button";
+    choice.className = "button primary";
+    choice.addEventListener("click", () => {
+      scrollTo({ top: 0 });
+      if (isLive) show(); else location.reload();
+    });
+    pill.append(choice);
+    document.querySelector(".table, .found .state").before(pill);
   }
-  pill.textContent = waiting.length < MOST ? `${waiting.length} new` : `${MOST} or more new`;
+  pill.firstChild.textContent = waiting.length < MOST ? `${waiting.length} new` : `${MOST} or more new`;
 }
 
-function begin() {
-  source = new EventSource(`${button.dataset.live}?${filter()}`);
-  source.addEventListener("entries", (event) => {
-    waiting = [...waiting, ...JSON.parse(event.data).entries].slice(-MOST);
-    if (scrollY < 80 && !body.contains(document.activeElement)) show(); else tell();
-  });
+/** Takes the entries that have come. The page may have some of them already. */
+function take(event) {
+  after = event.lastEventId;
+  const id = (link) => link.pathname.split("/").pop();
+  const known = new Set([...document.querySelectorAll(".table .open")].map(id));
+  const found = JSON.parse(event.data).entries.filter((entry) => !known.has(entry.id));
+  waiting = [...waiting, ...found].slice(-MOST);
+  if (isLive && scrollY < 80 && !body.contains(document.activeElement)) show(); else tell();
+  // So many are enough to know.
+  if (!isLive && waiting.length === MOST) stop();
+}
+
+/** Follows the log on from where the page, or the last event, was. */
+function follow() {
+  if (source) return;
+  const params = filter();
+  if (after) params.set("cursor", after);
+  source = new EventSource(`${button.dataset.live}?${params}`);
+  source.addEventListener("entries", take);
+  source.addEventListener("progress", (event) => { after = event.lastEventId; });
   source.addEventListener("end", end);
   source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) end(); });
-  button.setAttribute("aria-pressed", "true");
-  button.textContent = "Live: pause";
 }
 
-function end() {
+function stop() {
   source?.close();
   source = null;
-  button.setAttribute("aria-pressed", "false");
-  button.textContent = "Live";
+}
+
+function switchLive(on) {
+  isLive = on;
+  button.setAttribute("aria-pressed", String(on));
+  button.textContent = on ? "Live: pause" : "Live";
+  if (!on) return;
+  follow();
+  if (waiting.length > 0) show();
+}
+
+/** The server has ended the stream. */
+function end() {
+  stop();
+  switchLive(false);
 }
 
 // Only the page with the newest entries can go on.
 const params = new URLSearchParams(location.search);
-if (button && body && !["cursor", "newer", "end_date"].some((name) => params.has(name))) {
-  button.hidden = false;
-  button.addEventListener("click", () => (source ? end() : begin()));
+if (button && !["cursor", "newer", "end_date"].some((name) => params.has(name))) {
+  if (body) {
+    button.hidden = false;
+    button.addEventListener("click", () => switchLive(!isLive));
+  }
+  // Who has just a quick look needs no news; and a page that nobody sees needs no connection.
+  const look = () => { if (!document.hidden && (isLive || waiting.length < MOST)) follow(); };
+  setTimeout(look, LOOK);
+  document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else look(); });
 }

@@ -3,16 +3,16 @@
 //! A page is bounded in time, however long the log is: it may search for some seconds and count for
 //! fewer, at the same time. What takes longer has to be asked for more narrowly.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::subject;
+use super::{
+    counts::{Counting, Counts},
+    subject,
+};
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{
-        AuditReader, Filter, Order, PageStart, Query, RawEntry, Stats, StatsField, StatsQuery,
-        TopValues,
-    },
+    query::{AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery},
     server::{
         console::{
             selection::{Selection, Start},
@@ -20,7 +20,7 @@ use crate::{
         },
         params::take,
         problem::Problem,
-        state::Asker,
+        state::{Asker, State},
     },
 };
 
@@ -32,8 +32,10 @@ const MOST_BYTES: usize = 1 << 20;
 const VALUES: usize = 8;
 /// How many bars the histogram may have.
 const BARS: u16 = 180;
+/// The longest cursor that a page has. With more streams, a stream begins later than the page.
+const LONGEST_CURSOR: usize = 4 * 1024;
 /// How long a page may search.
-const SEARCH_TIME: Duration = Duration::from_secs(10);
+pub(super) const SEARCH_TIME: Duration = Duration::from_secs(10);
 /// How long a page may count.
 const COUNT_TIME: Duration = Duration::from_secs(2);
 /// How long a page without entries may look for one outside of its range.
@@ -42,19 +44,23 @@ pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 /// The questions of a page.
 pub(super) struct Question {
     pub(super) page: Query,
-    stats: StatsQuery,
+    pub(super) counting: Counting,
     /// The filter without its times.
     any_time: Filter,
-    subject: Option<subject::Wanted>,
+    pub(super) subject: Option<subject::Wanted>,
+    /// Whether entries that come now belong to the page.
+    goes_on: bool,
 }
 
 /// The answers. `None` where the time was over.
 pub(super) struct Answer {
     pub(super) found: Option<Found>,
-    pub(super) stats: Option<Stats>,
+    pub(super) counts: Option<Counts>,
     /// The newest entry that the filter wants at any time, if the range has none.
     pub(super) outside: Outside,
     pub(super) subject: Option<subject::Known>,
+    /// The cursor from which a stream goes on after the page.
+    pub(super) arrived: Option<String>,
 }
 
 /// The entries outside of a range that has none.
@@ -88,6 +94,7 @@ impl Question {
         let Filters {
             filter,
             any_time,
+            any_entry,
             include_access,
         } = Filters::new(selection, asker, now)?;
         let (order, start) = match &selection.start {
@@ -96,17 +103,23 @@ impl Question {
             Start::Newer(cursor) => (Order::Asc, PageStart::Cursor(cursor.clone())),
         };
         Ok(Self {
-            stats: StatsQuery {
-                // The counts of a range up to now end now, and not at the last entry.
-                filter: match selection.range() {
-                    Some(_) => filter.clone().with("end_date", now.to_string())?,
-                    None => filter.clone(),
+            counting: Counting {
+                query: StatsQuery {
+                    // The counts of a range up to now end now, and not at the last entry.
+                    filter: match selection.range() {
+                        Some(_) => filter.clone().with("end_date", now.to_string())?,
+                        None => filter.clone(),
+                    },
+                    most_steps: BARS,
+                    top: VALUES,
+                    include_access,
+                    ..StatsQuery::default()
                 },
-                most_steps: BARS,
-                top: VALUES,
-                include_access,
-                ..StatsQuery::default()
+                all: any_entry,
+                depth: Depth::Quick,
+                limit: COUNT_TIME,
             },
+            goes_on: selection.start == Start::Newest && filter.end().is_none(),
             page: Query {
                 filter,
                 order,
@@ -120,12 +133,13 @@ impl Question {
         })
     }
 
-    pub(super) async fn answer(self, visit: &Visit) -> Result<Answer, Problem> {
+    pub(super) async fn answer(self, visit: &Visit, asker: &Asker) -> Result<Answer, Problem> {
         let Self {
             page,
-            stats,
+            counting,
             any_time,
             subject,
+            goes_on,
         } = self;
         let at_any_time = Query {
             filter: any_time,
@@ -133,15 +147,20 @@ impl Question {
             include_access: page.include_access,
             ..Query::default()
         };
+        // Before the search, so that nothing is missed between the two.
+        let arrived = match goes_on {
+            true => arrived(visit, asker, &at_any_time).await?,
+            false => None,
+        };
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
-        let count = count(visit, stats);
+        let count = counting.counts(visit);
         let subject = async {
             match subject {
                 Some(subject) => subject.find(visit).await,
                 None => Ok(None),
             }
         };
-        let (found, stats, subject) = tokio::join!(search, count, subject);
+        let (found, counts, subject) = tokio::join!(search, count, subject);
         let found = found?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
@@ -150,57 +169,21 @@ impl Question {
         };
         Ok(Answer {
             found,
-            stats: stats?,
+            counts: counts?,
             outside,
             subject: subject?,
+            arrived,
         })
     }
 }
 
-/// Counts, without delaying the counts over time for values that take long to count: these are left
-/// out if the time is over.
-async fn count(visit: &Visit, query: StatsQuery) -> Result<Option<Stats>, Problem> {
-    let began = Instant::now();
-    let quick = query.clone();
-    let counted = visit.read_within(COUNT_TIME, move |reader| reader.quick_stats(&quick));
-    let Some(mut stats) = counted.await? else {
-        return Ok(None);
-    };
-    let more = StatsQuery {
-        fields: uncounted(&stats.top),
-        ..query
-    };
-    if !more.fields.is_empty() {
-        let left = COUNT_TIME.saturating_sub(began.elapsed());
-        let counted = visit.read_within(left, move |reader| reader.stats(&more));
-        if let Some(more) = counted.await? {
-            stats.exact &= more.exact;
-            stats.top = all_of(stats.top, more.top);
-        }
-    }
-    Ok(Some(stats))
-}
-
-/// The fields whose values were not counted.
-pub(super) fn uncounted(top: &TopValues) -> Vec<StatsField> {
-    let all = StatsField::ALL.into_iter();
-    all.filter(|field| top.of(*field).is_none()).collect()
-}
-
-fn all_of(top: TopValues, more: TopValues) -> TopValues {
-    TopValues {
-        event_type: top.event_type.or(more.event_type),
-        severity: top.severity.or(more.severity),
-        outcome: top.outcome.or(more.outcome),
-        actor: top.actor.or(more.actor),
-        ip_address: top.ip_address.or(more.ip_address),
-    }
-}
-
-/// The filter of a selection, with its times and without them.
+/// The filter of a selection, and its parts.
 struct Filters {
     filter: Filter,
+    /// Without its times.
     any_time: Filter,
+    /// Without its conditions.
+    any_entry: Filter,
     include_access: bool,
 }
 
@@ -213,7 +196,10 @@ impl Filters {
             Some(_) => return Err(Problem::parameter("include", "it must be access")),
         };
         let is_time = |name: &str| matches!(name, "start_date" | "end_date");
+        let times = params.iter().filter(|(name, _)| is_time(name));
+        let times: Vec<_> = times.cloned().collect();
         Ok(Self {
+            any_entry: Filter::parse(asker.narrow(&times)?)?,
             filter: Filter::parse_beside(&["include"], params_of(&params, |_| true))?,
             any_time: Filter::parse(params_of(&params, |name| !is_time(name)))?,
             include_access,
@@ -232,13 +218,29 @@ impl Outside {
     }
 }
 
+/// The cursor of the entries that come from now on, as the visitor's own requests have it.
+async fn arrived(visit: &Visit, asker: &Asker, any: &Query) -> Result<Option<String>, Problem> {
+    let query = Query {
+        order: Order::Arrival,
+        start: PageStart::Now,
+        ..any.clone()
+    };
+    let app = State::clone(&visit.app);
+    let tenant = asker.access.tenant.clone();
+    let read = visit.read_within(LOOK_TIME, move |reader| {
+        app.cursors.seal(tenant.as_deref(), reader.page(&query)?)
+    });
+    let cursor = read.await?.map(|page| page.next_cursor);
+    Ok(cursor.filter(|cursor| cursor.len() <= LONGEST_CURSOR))
+}
+
 fn params_of(params: &[(String, String)], is_kept: impl Fn(&str) -> bool) -> Vec<(&str, &str)> {
     let pairs = params.iter().map(|(name, value)| (&**name, &**value));
     pairs.filter(|(name, _)| is_kept(name)).collect()
 }
 
 /// A page of entries. If less than a page is newer than an entry, it is the newest page.
-fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
+pub(super) fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
     let mut page = reader.page(&query)?;
     if query.order == Order::Asc && !page.has_more {
         query.order = Order::Desc;
@@ -261,40 +263,4 @@ fn find(reader: &AuditReader, mut query: Query) -> Result<Found> {
         entries: page.entries,
         hints,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::{
-        AuditLog,
-        store::{fs::OsFs, gzip::Level, layout::Layout, samples, seal::seal},
-    };
-
-    #[tokio::test]
-    async fn all_fields_are_counted_also_if_a_file_has_to_be_read_for_one() {
-        let log = AuditLog::for_tests();
-        let (layout, stem) = (Layout::of(log.dir()), samples::stem(1));
-        let line = |seq: u64| {
-            let id = format!(r#""id":"{seq}-{}","name""#, "x".repeat(20_000));
-            samples::line(seq).replacen(r#""id":"user-"#, &format!(r#"{id}:"","other":""#), 1)
-                + "\n"
-        };
-        fs::write(layout.live(&stem), (1..=30).map(line).collect::<String>()).unwrap();
-        seal(&OsFs, &layout, &stem, Level::FASTEST).unwrap();
-        fs::remove_file(layout.live(&stem)).unwrap();
-
-        let visit = Visit::of(&log);
-        let quick = visit
-            .app
-            .reader
-            .quick_stats(&StatsQuery::default())
-            .unwrap();
-        assert_eq!(uncounted(&quick.top), [StatsField::Actor]);
-        let counted = count(&visit, StatsQuery::default()).await.unwrap().unwrap();
-        assert_eq!(uncounted(&counted.top), []);
-        assert!(counted.top.actor.unwrap().distinct >= Some(30));
-    }
 }

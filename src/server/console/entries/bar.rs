@@ -91,7 +91,7 @@ impl RangeMenu {
         Self {
             title: match chosen {
                 Some(range) => range.title.to_owned(),
-                None => between(filter.start(), filter.end()),
+                None => between(filter.start(), filter.end(), now),
             },
             choices: Range::ALL.map(choice).into(),
             start: start.map(field).unwrap_or_default(),
@@ -101,21 +101,55 @@ impl RangeMenu {
     }
 }
 
-/// A range in words: `Nov 28, 14:00 – Nov 29, 15:00`.
-fn between(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
+/// A range in words: `Nov 28, 14:00 – Nov 29, 15:00`, with the years unless both are the present one.
+fn between(start: Option<Timestamp>, end: Option<Timestamp>, now: Timestamp) -> String {
+    let year = |time: Timestamp| format(time, "%Y");
+    let mut ends = [start, end].into_iter().flatten();
+    let day = match ends.all(|time| year(time) == year(now)) {
+        true => "%b %-d",
+        false => "%b %-d, %Y",
+    };
     let form = |time: Timestamp| {
         let has_seconds = time.as_micros() % 60_000_000 != 0;
-        let form = if has_seconds {
-            "%b %-d, %H:%M:%S"
-        } else {
-            "%b %-d, %H:%M"
-        };
-        format(time, form)
+        let clock = if has_seconds { "%H:%M:%S" } else { "%H:%M" };
+        format(time, &format!("{day}, {clock}"))
     };
     match (start.map(form), end.map(form)) {
         (Some(start), Some(end)) => format!("{start} – {end}"),
         (Some(start), None) => format!("Since {start}"),
         (None, Some(end)) => format!("Before {end}"),
         (None, None) => Range::ALL[Range::ALL.len() - 1].title.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_in_words_has_the_years_that_it_needs() {
+        let time = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let now = time("2026-11-29T12:00:00Z").unwrap();
+        for (start, end, said) in [
+            (
+                time("2026-11-28T14:00:00Z"),
+                time("2026-11-29T15:00:01Z"),
+                "Nov 28, 14:00 – Nov 29, 15:00:01",
+            ),
+            (
+                time("2025-12-31T00:00:00Z"),
+                time("2026-01-01T00:00:00Z"),
+                "Dec 31, 2025, 00:00 – Jan 1, 2026, 00:00",
+            ),
+            (time("2026-01-01T00:00:00Z"), None, "Since Jan 1, 00:00"),
+            (
+                None,
+                time("2027-01-01T00:00:00Z"),
+                "Before Jan 1, 2027, 00:00",
+            ),
+            (None, None, "All time"),
+        ] {
+            assert_eq!(between(start, end, now), said);
+        }
     }
 }

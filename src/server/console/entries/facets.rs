@@ -1,5 +1,6 @@
 //! The most frequent values of some fields, each with links that want or exclude it.
 
+use super::subject::Kind;
 use crate::{
     query::{Top, TopValues},
     server::console::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// The longest text of a value.
-const LONGEST: usize = 80;
+pub(super) const LONGEST: usize = 80;
 
 /// A field with its most frequent values.
 pub(super) struct Facet {
@@ -22,6 +23,10 @@ pub(super) struct Facet {
 /// A value with its count.
 pub(super) struct Value {
     pub(super) text: String,
+    /// As it is in entries.
+    pub(super) raw: String,
+    /// The same as it is shown when there is room.
+    pub(super) title: String,
     pub(super) count: String,
     /// The share in all entries, in percent.
     pub(super) share: u64,
@@ -29,6 +34,8 @@ pub(super) struct Value {
     /// The link that wants it, or no longer does.
     pub(super) toggle: String,
     pub(super) exclude: String,
+    /// The path of the page about it, below the mount, if it has one.
+    pub(super) about: Option<String>,
 }
 
 pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
@@ -46,7 +53,12 @@ pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
     facets.collect()
 }
 
-fn facet(selection: &Selection, name: &'static str, title: &'static str, top: &Top) -> Facet {
+pub(super) fn facet(
+    selection: &Selection,
+    name: &'static str,
+    title: &'static str,
+    top: &Top,
+) -> Facet {
     let shown_count: u64 = top.values.iter().map(|value| value.count).sum();
     let total = (shown_count + top.other + top.without).max(1);
     let values = top.values.iter().map(|value| {
@@ -57,11 +69,14 @@ fn facet(selection: &Selection, name: &'static str, title: &'static str, top: &T
         };
         Value {
             text: cut(&shown(&value.value), LONGEST),
+            raw: value.value.clone(),
+            title: cut(&shown(&value.value), LONGEST),
             count: number(value.count),
             share: value.count * 100 / total,
             is_wanted,
             toggle: toggled.href(),
             exclude: selection.excluding(name, &value.value).href(),
+            about: Kind::of(name).map(|kind| kind.about(&value.value)),
         }
     });
     Facet {

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::{bar::Choice, counts::Counts};
 use crate::{
     entry::Timestamp,
     query::{Stats, Step, StepCounts},
@@ -21,13 +22,46 @@ const HEIGHT: u64 = 100;
 /// A bar of one entry can be seen, however many others there are.
 const LOWEST: u64 = 2;
 
+/// The counts of a selection: how many entries there are, and when.
+pub(super) struct Chart {
+    pub(super) total: String,
+    pub(super) drawing: Option<Histogram>,
+    pub(super) splits: [Choice; 2],
+    /// The sentence about an axis that is shorter than the range.
+    pub(super) note: Option<String>,
+}
+
+impl Chart {
+    pub(super) fn new(selection: &Selection, counts: Option<&Counts>) -> Self {
+        let stats = counts.map(|counts| &counts.stats);
+        let split = |title, split| Choice {
+            title,
+            href: selection.split_by(split).href(),
+            is_chosen: selection.split == split,
+        };
+        Self {
+            total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
+            drawing: stats.and_then(|stats| Histogram::new(selection, stats)),
+            splits: [
+                split("Severity", Split::Severity),
+                split("Outcome", Split::Outcome),
+            ],
+            note: counts
+                .filter(|counts| counts.is_narrowed)
+                .and_then(|counts| counts.stats.start.map(note)),
+        }
+    }
+}
+
 pub(super) struct Histogram {
     /// The width of the drawing in its units.
     pub(super) width: u64,
     pub(super) parts: Vec<Part>,
     pub(super) bars: Vec<Bar>,
     /// Times under the drawing, at equal distances.
-    pub(super) labels: Vec<String>,
+    pub(super) labels: Vec<Label>,
+    /// The first second of each bar and the end of the last one, since 1970: for those who drag.
+    pub(super) times: String,
     /// The count of the highest bar.
     pub(super) most: String,
     /// The drawing in a sentence.
@@ -39,6 +73,14 @@ pub(super) struct Part {
     pub(super) name: &'static str,
     pub(super) count: String,
     pub(super) path: String,
+}
+
+/// A time under the drawing.
+pub(super) struct Label {
+    pub(super) text: String,
+    pub(super) exact: String,
+    /// `clock` or `moment`, in which a script can show it for another zone; empty for a day.
+    pub(super) form: &'static str,
 }
 
 /// The link of a bar.
@@ -63,6 +105,7 @@ impl Histogram {
             parts: parts(selection.split, stats, most),
             bars: bars(selection, stats, &ends),
             labels: labels(stats),
+            times: times(stats),
             most: number(most),
             summary: format!(
                 "{}, in bars of one {} each",
@@ -135,7 +178,7 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
             left: at as u64 * WIDTH,
             width: WIDTH,
             title: format!(
-                "{} – {}: {} ({})",
+                "{} – {} UTC: {} ({})",
                 format(start, "%b %-d, %H:%M"),
                 format(*end, "%H:%M"),
                 entries(step.count),
@@ -147,8 +190,26 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
     with_entries.map(bar).collect()
 }
 
+fn note(start: Timestamp) -> String {
+    let start = format(start, "%b %-d, %H:%M");
+    format!("Shown from {start} UTC on: the range has no entries before.")
+}
+
+fn times(stats: &Stats) -> String {
+    let starts = stats.steps.iter().map(|step| step.start);
+    let starts = starts.map(|start| stats.start.map_or(start, |first| first.max(start)));
+    let times = starts.chain(stats.end).map(|time| {
+        let seconds = time.as_micros().div_euclid(1_000_000);
+        let is_whole = time.as_micros() % 1_000_000 == 0;
+        // The end has the entries of its last second too.
+        let is_end = Some(time) == stats.end;
+        (seconds + i64::from(is_end && !is_whole)).to_string()
+    });
+    times.collect::<Vec<_>>().join(" ")
+}
+
 /// Times at the quarters of the range.
-fn labels(stats: &Stats) -> Vec<String> {
+fn labels(stats: &Stats) -> Vec<Label> {
     let (Some(first), Some(last)) = (stats.steps.first(), stats.end) else {
         return Vec::new();
     };
@@ -162,7 +223,18 @@ fn labels(stats: &Stats) -> Vec<String> {
         8..=300 => "%b %-d",
         _ => "%b %Y",
     };
-    let at = |quarter: i64| format(Timestamp::from_micros(start + len / 4 * quarter), form);
+    let at = |quarter: i64| {
+        let time = Timestamp::from_micros(start + len / 4 * quarter);
+        Label {
+            text: format(time, form),
+            exact: time.to_string(),
+            form: match form {
+                "%H:%M" => "clock",
+                "%b %-d, %H:%M" => "moment",
+                _ => "",
+            },
+        }
+    };
     (0..=4).map(at).collect()
 }
 

@@ -1,31 +1,30 @@
 //! The results: counts, entries, and links to others.
 
 use super::{
-    answer::{Answer, Found, Outside, uncounted},
-    bar::Choice,
+    answer::{Answer, Found, Outside},
+    counts::uncounted,
     facets::{Facet, facets},
-    histogram::Histogram,
+    histogram::Chart,
     row::Row,
     subject::Subject,
 };
 use crate::{
     entry::Timestamp,
     server::console::{
-        selection::{COLUMNS, Range, Selection, Split, Start, query},
-        text::{Time, entries},
+        selection::{COLUMNS, Range, Selection, Start, query},
+        text::Time,
     },
 };
 
 pub(super) struct Results {
     pub(super) subject: Option<Subject>,
-    /// How many entries there are.
-    pub(super) total: String,
-    pub(super) histogram: Option<Histogram>,
-    pub(super) splits: [Choice; 2],
+    pub(super) chart: Chart,
     pub(super) facets: Vec<Facet>,
     pub(super) table: Table,
     pub(super) complete_until: Option<Time>,
     pub(super) notices: Vec<&'static str>,
+    /// The cursor from which a stream goes on after the page.
+    pub(super) arrived: Option<String>,
     /// The query of a download of all that is selected.
     pub(super) export: String,
 }
@@ -61,17 +60,13 @@ const NOT_COUNTED: &str = "Counting takes too long for so much of the log, so th
                            counts. A shorter range has them.";
 const NOT_ALL_COUNTED: &str = "Some fields have so many different values that counting them takes \
                                too long. A shorter range has their counts.";
-const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
+pub(super) const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
                          shown. The server's own messages say why.";
 
 impl Results {
     pub(super) fn new(selection: &Selection, answer: &Answer, now: Timestamp) -> Self {
-        let stats = answer.stats.as_ref();
-        let split = |title, split| Choice {
-            title,
-            href: selection.split_by(split).href(),
-            is_chosen: selection.split == split,
-        };
+        let counts = answer.counts.as_ref();
+        let stats = counts.map(|counts| &counts.stats);
         let found = answer.found.as_ref();
         let is_partial =
             found.is_some_and(|found| found.is_partial) || stats.is_some_and(|stats| !stats.exact);
@@ -86,12 +81,8 @@ impl Results {
         let subject = answer.subject.as_ref();
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
-            total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
-            histogram: stats.and_then(|stats| Histogram::new(selection, stats)),
-            splits: [
-                split("Severity", Split::Severity),
-                split("Outcome", Split::Outcome),
-            ],
+            chart: Chart::new(selection, counts),
+            arrived: answer.arrived.clone(),
             facets: stats
                 .map(|stats| facets(selection, &stats.top))
                 .unwrap_or_default(),
@@ -114,27 +105,50 @@ impl Table {
             return Self::without_rows(selection, Nothing::too_slow(selection));
         };
         let is_first = selection.start == Start::Newest;
-        let (Some(first), Some(last)) = (found.entries.first(), found.entries.last()) else {
+        if found.entries.is_empty() {
             let mut table =
                 Self::without_rows(selection, Nothing::new(selection, answer, found, now));
             table.newest = (!is_first).then(|| selection.starting(Start::Newest).href());
             return table;
-        };
+        }
+        Self::with_rows(selection, selection, found, now)
+    }
+
+    /// The entries that were found. The values in them lead to the entries of `others` that have
+    /// these too.
+    pub(super) fn with_rows(
+        selection: &Selection,
+        others: &Selection,
+        found: &Found,
+        now: Timestamp,
+    ) -> Self {
         let link = |start| selection.starting(start).href();
+        let rows = found.entries.iter();
+        let first = rows.clone().next().filter(|_| found.has_newer);
+        let last = rows.clone().last().filter(|_| found.has_older);
         Self {
-            rows: found
-                .entries
-                .iter()
-                .map(|entry| Row::new(selection, entry, now))
-                .collect(),
-            newest: found.has_newer.then(|| link(Start::Newest)),
-            newer: found.has_newer.then(|| link(Start::Newer(first.cursor()))),
-            older: found.has_older.then(|| link(Start::Older(last.cursor()))),
+            rows: rows.map(|entry| Row::new(others, entry, now)).collect(),
+            newest: first.map(|_| link(Start::Newest)),
+            newer: first.map(|entry| link(Start::Newer(entry.cursor()))),
+            older: last.map(|entry| link(Start::Older(entry.cursor()))),
             ..Self::empty(selection)
         }
     }
 
-    fn without_rows(selection: &Selection, nothing: Nothing) -> Self {
+    /// Whether a column is shown. The cells of others are left out.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|column| column.name == name && column.is_shown)
+    }
+
+    pub(super) fn without_column(mut self, name: &str) -> Self {
+        for column in &mut self.columns {
+            column.is_shown &= column.name != name;
+        }
+        self
+    }
+
+    pub(super) fn without_rows(selection: &Selection, nothing: Nothing) -> Self {
         Self {
             nothing: Some(nothing),
             ..Self::empty(selection)
@@ -203,7 +217,7 @@ impl Nothing {
         }
     }
 
-    fn too_slow(selection: &Selection) -> Self {
+    pub(super) fn too_slow(selection: &Selection) -> Self {
         let shorter = selection.within(Range::USUAL).href();
         let hint = "Conditions on the actor, the resource, the address, the session or the request \
                     are found fastest; a text takes the longest.";

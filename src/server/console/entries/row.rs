@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::subject::Kind;
 use crate::{
     entry::Timestamp,
     query::RawEntry,
@@ -34,6 +35,8 @@ pub(super) struct Cell {
     pub(super) kind: String,
     pub(super) title: String,
     pub(super) only: String,
+    /// The path of the page about it, below the mount, if it has one.
+    pub(super) about: Option<String>,
 }
 
 impl Row {
@@ -44,6 +47,7 @@ impl Row {
                 kind: cut(&shown(&kind), LONGEST),
                 title: cut(&shown(&value), LONGEST),
                 only: selection.with(name, &value).href(),
+                about: Kind::of(name).map(|kind| kind.about(&value)),
             })
         };
         let event_type = entry.event_type();
@@ -57,6 +61,7 @@ impl Row {
                 kind: String::new(),
                 title: String::new(),
                 only: selection.with("event_type", &event_type).href(),
+                about: None,
             },
             actor: cell(
                 "actor",

@@ -1,5 +1,13 @@
-//! The actor or the resource that the selected entries are about, if it is one: since when it is
+//! The actor or the resource that entries are about, if it is one: who that is, since when it is
 //! known, and until when.
+//!
+//! ```text
+//! page       the page of an actor or a resource
+//! names      the names of those that are counted by their ids
+//! ```
+
+mod names;
+mod page;
 
 use crate::{
     entry::Timestamp,
@@ -7,7 +15,7 @@ use crate::{
     server::{
         console::{
             entries::answer::LOOK_TIME,
-            selection::Selection,
+            selection::{Selection, query},
             text::{Time, cut, shown},
             visit::Visit,
         },
@@ -16,19 +24,66 @@ use crate::{
     },
 };
 
-/// The parameters that name a subject.
-const NAMES: [&str; 2] = ["actor", "resource"];
+pub(in crate::server::console) use self::page::{actor, resource};
+
 const LONGEST: usize = 120;
+
+/// What a subject is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server::console) enum Kind {
+    Actor,
+    Resource,
+}
+
+impl Kind {
+    /// The kind that a parameter of the filter names.
+    pub(super) fn of(parameter: &str) -> Option<Self> {
+        let kinds = [Self::Actor, Self::Resource].into_iter();
+        kinds.into_iter().find(|kind| kind.parameter() == parameter)
+    }
+
+    /// The parameter that names it, which is the path of its page too.
+    pub(super) fn parameter(self) -> &'static str {
+        match self {
+            Self::Actor => "actor",
+            Self::Resource => "resource",
+        }
+    }
+
+    /// What its page counts: an actor's resources, a resource's actors.
+    fn other(self) -> Self {
+        match self {
+            Self::Actor => Self::Resource,
+            Self::Resource => Self::Actor,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Actor => "Actor",
+            Self::Resource => "Resource",
+        }
+    }
+
+    /// The path of the page about the one with this id or name, below the mount.
+    pub(in crate::server::console) fn about(self, value: &str) -> String {
+        let name = self.parameter();
+        format!("{name}{}", query([(name, &*Filter::literal(value))]))
+    }
+}
 
 /// The question for a subject.
 pub(super) struct Wanted {
-    name: &'static str,
+    kind: Kind,
+    /// Its id or name, as a text of the filter.
+    text: String,
     filter: Filter,
 }
 
 /// The first and the last entry of a subject whenever that was, as far as they are found soon.
 pub(super) struct Known {
-    name: &'static str,
+    kind: Kind,
+    text: String,
     first: Option<RawEntry>,
     last: RawEntry,
 }
@@ -37,11 +92,14 @@ pub(super) struct Known {
 pub(super) struct Subject {
     /// `Actor` or `Resource`
     pub(super) what: &'static str,
+    /// `user`
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) id: String,
     pub(super) first: Option<Time>,
-    pub(super) last: Time,
+    pub(super) last: Option<Time>,
+    /// The path of its page, below the mount.
+    pub(super) about: String,
 }
 
 impl Wanted {
@@ -49,14 +107,15 @@ impl Wanted {
     pub(super) fn new(selection: &Selection, asker: &Asker) -> Result<Option<Self>, Problem> {
         let mut subjects = selection
             .conditions()
-            .filter_map(|(name, value)| Some((NAMES.into_iter().find(|one| *one == name)?, value)));
+            .filter_map(|(name, value)| Some((Kind::of(name)?, value)));
         let only = subjects.next().filter(|_| subjects.next().is_none());
-        let Some((name, value)) = only.filter(|(_, value)| !value.starts_with('!')) else {
+        let Some((kind, text)) = only.filter(|(_, value)| !value.starts_with('!')) else {
             return Ok(None);
         };
-        let params = asker.narrow(&[(name.to_owned(), value.to_owned())])?;
+        let params = asker.narrow(&[(kind.parameter().to_owned(), text.to_owned())])?;
         let filter = Filter::parse(params)?;
-        Ok(Some(Self { name, filter }))
+        let text = text.to_owned();
+        Ok(Some(Self { kind, text, filter }))
     }
 
     pub(super) async fn find(self, visit: &Visit) -> Result<Option<Known>, Problem> {
@@ -73,7 +132,8 @@ impl Wanted {
         let only = |page: Option<Page>| page?.entries.into_iter().next();
         let first = only(first?);
         Ok(only(last?).map(|last| Known {
-            name: self.name,
+            kind: self.kind,
+            text: self.text,
             first,
             last,
         }))
@@ -84,15 +144,9 @@ impl Subject {
     pub(super) fn new(known: &Known, now: Timestamp) -> Self {
         let last = &known.last;
         let text = |text: &str| cut(&shown(text), LONGEST);
-        let (what, kind, name, id) = match known.name {
-            "actor" => (
-                "Actor",
-                last.actor_type(),
-                last.actor_name(),
-                last.actor_id(),
-            ),
-            _ => (
-                "Resource",
+        let (kind, name, id) = match known.kind {
+            Kind::Actor => (last.actor_type(), last.actor_name(), last.actor_id()),
+            Kind::Resource => (
                 last.resource_type(),
                 last.resource_name(),
                 last.resource_id(),
@@ -100,12 +154,40 @@ impl Subject {
         };
         let time = |entry: &RawEntry| Time::new(entry.timestamp(), now);
         Self {
-            what,
+            what: known.kind.title(),
             kind: text(&kind),
             name: text(&name),
             id: text(&id),
             first: known.first.as_ref().map(time),
-            last: time(last),
+            last: Some(time(last)),
+            about: Self::path(known.kind, &known.text),
         }
+    }
+
+    /// One of which no entry was found.
+    fn unknown(kind: Kind, text: &str) -> Self {
+        Self {
+            what: kind.title(),
+            kind: String::new(),
+            name: cut(&shown(text), LONGEST),
+            id: String::new(),
+            first: None,
+            last: None,
+            about: Self::path(kind, text),
+        }
+    }
+
+    fn path(kind: Kind, text: &str) -> String {
+        let name = kind.parameter();
+        format!("{name}{}", query([(name, text)]))
+    }
+
+    /// What people call it.
+    pub(super) fn title(&self) -> &str {
+        let names = [&self.name, &self.id, &self.kind].into_iter();
+        names
+            .map(String::as_str)
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
     }
 }

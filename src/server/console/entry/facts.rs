@@ -2,7 +2,7 @@
 
 use crate::{
     entry::json::{Json, Members},
-    server::console::{selection::Selection, text::shown},
+    server::console::{entries::Kind, selection::Selection, text::shown},
 };
 
 /// The members of an entry that a group has: their path, and what people call them.
@@ -53,6 +53,8 @@ const RECORD: Paths = &[
 pub(super) struct Group {
     pub(super) title: &'static str,
     pub(super) facts: Vec<Fact>,
+    /// The page about who or what it is: its path below the mount, and what leads there.
+    pub(super) about: Option<(String, &'static str)>,
 }
 
 pub(super) struct Fact {
@@ -62,8 +64,8 @@ pub(super) struct Fact {
     pub(super) links: Option<[String; 2]>,
 }
 
-/// All groups that have a fact.
-pub(super) fn groups(entry: &Members) -> Vec<Group> {
+/// All groups that have a fact. The last one has the name of the file too, if that is given.
+pub(super) fn groups(entry: &Members, file: Option<String>) -> Vec<Group> {
     let groups = [
         ("Who", WHO, Some("actor.attributes")),
         ("What", WHAT, None),
@@ -79,10 +81,32 @@ pub(super) fn groups(entry: &Members) -> Vec<Group> {
         Group {
             title,
             facts: facts.chain(members(more)).collect(),
+            about: about(entry, title),
         }
     };
-    let all = groups.into_iter().map(group);
-    all.filter(|group| !group.facts.is_empty()).collect()
+    let mut all: Vec<_> = groups.into_iter().map(group).collect();
+    if let Some(last) = all.last_mut() {
+        last.facts.extend(file.map(|file| Fact {
+            name: "File".to_owned(),
+            value: shown(&file),
+            links: None,
+        }));
+    }
+    all.retain(|group| !group.facts.is_empty());
+    all
+}
+
+/// The link to the page of the actor or the resource.
+fn about(entry: &Members, title: &str) -> Option<(String, &'static str)> {
+    let (kind, paths, text) = match title {
+        "Who" => (Kind::Actor, WHO, "About this actor"),
+        "What" => (Kind::Resource, WHAT, "About this resource"),
+        _ => return None,
+    };
+    // By the id; without one, by the name.
+    let named = [paths.get(1), paths.first()].into_iter().flatten();
+    let value = named.filter_map(|(path, _)| get(entry, path)).next()?;
+    Some((kind.about(&plain(value)), text))
 }
 
 fn fact(entry: &Members, path: &str, name: &str) -> Option<Fact> {
@@ -117,6 +141,8 @@ fn parameter(path: &str) -> Option<&'static str> {
         "outcome.type" => "outcome",
         "context.session_id" => "session_id",
         "context.request_id" => "request_id",
+        "context.trace_id" => "trace_id",
+        "user_agent" => "user_agent",
         "tenant_id" => "tenant_id",
         "action" => "action",
         "category" => "category",

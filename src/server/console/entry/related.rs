@@ -1,41 +1,219 @@
-//! Links to the entries that have something in common with one.
+//! The entries around one that have something in common with it, as a small timeline.
+
+use std::time::{Duration, Instant};
 
 use crate::{
     entry::Timestamp,
-    query::RawEntry,
-    server::console::{
-        selection::Selection,
-        text::{cut, shown},
+    error::Result,
+    query::{AuditReader, Filter, Order, PageStart, Query, RawEntry},
+    server::{
+        console::{
+            selection::Selection,
+            text::{apart, cut, shown},
+            visit::Visit,
+        },
+        problem::Problem,
+        state::Asker,
     },
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+/// How many entries are shown for each thing in common, before the entry and after it.
+const EACH: usize = 3;
+/// How long the search may take in all.
+const SEARCH_TIME: Duration = Duration::from_millis(1500);
+/// The longest text of a value, and of a description.
+const LONGEST: usize = 60;
+const LONGEST_DESCRIPTION: usize = 160;
 
-/// A link to related entries: what they have in common, and the query that finds them.
+/// The related entries within a day of one, before and after.
+pub(super) struct Related {
+    /// The earliest first, with the entry itself among them; empty if there is no other.
+    pub(super) moments: Vec<Moment>,
+    /// Whether the time was over before all were found.
+    pub(super) is_partial: bool,
+    pub(super) links: Vec<Link>,
+}
+
+/// An entry in the timeline.
+pub(super) struct Moment {
+    /// The path of its page below the mount.
+    pub(super) href: String,
+    /// How much earlier or later it is: `2 s later`.
+    pub(super) apart: String,
+    pub(super) time: String,
+    pub(super) severity: String,
+    pub(super) event_type: String,
+    pub(super) description: String,
+    /// What it has in common with the entry; empty for the entry itself.
+    pub(super) common: String,
+    pub(super) is_here: bool,
+}
+
+/// A link to all entries of the two days with something in common.
 pub(super) struct Link {
     pub(super) title: &'static str,
     pub(super) value: String,
     pub(super) query: String,
 }
 
-/// Links to related entries within a day of this one, before and after.
-pub(super) fn related(entry: &RawEntry) -> Vec<Link> {
-    let time = entry.timestamp().as_micros();
-    let start = Timestamp::from_micros(time - DAY);
-    let near = Selection::default().between(start, Timestamp::from_micros(time + DAY));
-    let fields = [
-        ("Same actor", "actor", entry.actor_id()),
-        ("Same resource", "resource", entry.resource_id()),
-        ("Same session", "session_id", entry.session_id()),
-        ("Same request", "request_id", entry.request_id()),
-        ("Same address", "ip_address", entry.ip_address()),
-        ("Same event type", "event_type", entry.event_type()),
+/// What entries can have in common: what people call it, the parameter of the filter, the value.
+struct Common {
+    name: &'static str,
+    parameter: &'static str,
+    value: String,
+}
+
+/// What the entry may have in common with others, the closest relation first.
+fn common(entry: &RawEntry) -> Vec<Common> {
+    let first = |id: String, name: String| if id.is_empty() { name } else { id };
+    let (id, name) = (entry.actor_id(), entry.actor_name());
+    let actor = first(id.into(), name.into());
+    let (id, name) = (entry.resource_id(), entry.resource_name());
+    let resource = first(id.into(), name.into());
+    let values = [
+        ("request", "request_id", entry.request_id().into()),
+        ("trace", "trace_id", entry.trace_id().into()),
+        ("session", "session_id", entry.session_id().into()),
+        ("resource", "resource", resource),
+        ("actor", "actor", actor),
     ];
-    let link = |(title, name, value): (_, _, std::borrow::Cow<'_, str>)| Link {
+    let all = values.into_iter().map(|(name, parameter, value)| Common {
+        name,
+        parameter,
+        value,
+    });
+    all.filter(|common| !common.value.is_empty()).collect()
+}
+
+/// Related entries, and for each what it has in common with the one that they are around.
+#[derive(Default)]
+struct Around(Vec<(RawEntry, Vec<&'static str>)>);
+
+impl Around {
+    fn add(&mut self, name: &'static str, found: Vec<RawEntry>) {
+        for entry in found {
+            let known = self.0.iter_mut().find(|(one, _)| one.id() == entry.id());
+            match known {
+                Some((_, names)) => names.push(name),
+                None => self.0.push((entry, vec![name])),
+            }
+        }
+    }
+
+    /// All of them in the order of time, as they are shown.
+    fn moments(mut self, entry: &RawEntry, selection: &Selection) -> Vec<Moment> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        self.0.push((entry.clone(), Vec::new()));
+        self.0.sort_by_key(|(one, _)| {
+            let millis = one.timestamp().as_micros().div_euclid(1000);
+            (millis, one.id().to_owned())
+        });
+        let all = self.0.iter();
+        all.map(|(one, names)| Moment::new(one, entry, names, selection))
+            .collect()
+    }
+}
+
+impl Moment {
+    fn new(one: &RawEntry, here: &RawEntry, names: &[&'static str], selection: &Selection) -> Self {
+        let time = one.timestamp();
+        let is_here = one.id() == here.id();
+        Self {
+            href: format!("entry/{}{}", one.id(), selection.query()),
+            apart: match is_here {
+                true => "this entry".to_owned(),
+                false => apart(time.as_micros() - here.timestamp().as_micros()),
+            },
+            time: time.to_string(),
+            severity: shown(&one.severity()),
+            event_type: cut(&shown(&one.event_type()), LONGEST),
+            description: cut(&shown(&one.description()), LONGEST_DESCRIPTION),
+            common: names.join(", "),
+            is_here,
+        }
+    }
+}
+
+impl Related {
+    pub(super) async fn find(
+        visit: &Visit,
+        asker: &Asker,
+        selection: &Selection,
+        entry: &RawEntry,
+    ) -> std::result::Result<Self, Problem> {
+        let time = entry.timestamp().as_micros();
+        let ends = [time - DAY, time + DAY].map(Timestamp::from_micros);
+        let end = Instant::now() + SEARCH_TIME;
+        let mut around = Around::default();
+        let mut is_partial = false;
+        let all = common(entry);
+        for one in &all {
+            let query = query(asker, one, ends, entry)?;
+            let left = end.saturating_duration_since(Instant::now());
+            let found = visit.read_within(left, move |reader| beside(reader, query));
+            match found.await? {
+                Some(found) => around.add(one.name, found),
+                None => is_partial = true,
+            }
+        }
+        Ok(Self {
+            moments: around.moments(entry, selection),
+            is_partial,
+            links: links(entry, ends, &all),
+        })
+    }
+}
+
+/// The question for the entries that have this in common, from the entry on.
+fn query(
+    asker: &Asker,
+    common: &Common,
+    [start, end]: [Timestamp; 2],
+    entry: &RawEntry,
+) -> std::result::Result<Query, Problem> {
+    let value = Filter::literal(&common.value).into_owned();
+    let params = [
+        ("start_date", start.to_string()),
+        ("end_date", end.to_string()),
+        (common.parameter, value),
+    ];
+    let params = params.map(|(name, value)| (name.to_owned(), value));
+    Ok(Query {
+        filter: Filter::parse(asker.narrow(&params)?)?,
+        limit: EACH,
+        start: PageStart::Cursor(entry.cursor()),
+        // Reads of the log are related to reads of the log.
+        include_access: entry.fields().is_access(),
+        ..Query::default()
+    })
+}
+
+/// The entries on both sides of the cursor.
+fn beside(reader: &AuditReader, mut query: Query) -> Result<Vec<RawEntry>> {
+    let mut found = reader.page(&query)?.entries;
+    query.order = Order::Asc;
+    found.extend(reader.page(&query)?.entries);
+    Ok(found)
+}
+
+fn links(entry: &RawEntry, [start, end]: [Timestamp; 2], common: &[Common]) -> Vec<Link> {
+    let near = Selection::default().between(start, end);
+    let link = |title, parameter: &str, value: &str| Link {
         title,
-        value: cut(&shown(&value), 60),
-        query: near.with(name, &value).query(),
+        value: cut(&shown(value), LONGEST),
+        query: near.with(parameter, value).query(),
     };
-    let has_value = |(_, _, value): &(_, _, std::borrow::Cow<'_, str>)| !value.is_empty();
-    fields.into_iter().filter(has_value).map(link).collect()
+    let mut links: Vec<_> = common
+        .iter()
+        .map(|one| link(one.name, one.parameter, &one.value))
+        .collect();
+    let address = entry.ip_address();
+    if !address.is_empty() {
+        links.push(link("address", "ip_address", &address));
+    }
+    links.push(link("event type", "event_type", &entry.event_type()));
+    links
 }

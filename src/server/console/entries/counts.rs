@@ -1,0 +1,235 @@
+//! The counts of a selection over a span of time that shows them well.
+//!
+//! Of a young log, the last day has few minutes with entries. One bar at the end of a wide axis
+//! says nothing, so the axis begins with the log's first entry then, and has finer steps. An axis
+//! stays wide if the log is old and only the selected entries are new: that can be seen from it.
+
+use std::time::{Duration, Instant};
+
+use super::answer::LOOK_TIME;
+use crate::{
+    entry::Timestamp,
+    query::{Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, TopValues},
+    server::{console::visit::Visit, problem::Problem},
+};
+
+const MINUTE: i64 = 60_000_000;
+/// The shortest axis, unless a shorter range is asked for.
+const SHORTEST: i64 = 15 * MINUTE;
+
+/// The question for the counts.
+pub(in crate::server::console) struct Counting {
+    pub(super) query: StatsQuery,
+    /// The times of the selection, and the entries that the visitor may see.
+    pub(super) all: Filter,
+    pub(super) depth: Depth,
+    pub(super) limit: Duration,
+}
+
+pub(in crate::server::console) struct Counts {
+    pub(in crate::server::console) stats: Stats,
+    pub(super) more: MoreValues,
+    /// Whether they begin later than the range, before which there is no entry in it.
+    pub(super) is_narrowed: bool,
+}
+
+impl Counting {
+    /// `None` if the time is over. Values that take long to count delay no counts over time: they
+    /// are left out if the time is over.
+    pub(in crate::server::console) async fn counts(
+        self,
+        visit: &Visit,
+    ) -> Result<Option<Counts>, Problem> {
+        let began = Instant::now();
+        let Some(counts) = self.count(visit, self.query.clone()).await? else {
+            return Ok(None);
+        };
+        let mut counts = match self.better_start(visit, &counts.stats).await? {
+            Some(start) => self.narrowed(visit, start).await?.unwrap_or(counts),
+            None => counts,
+        };
+        self.add_uncounted(visit, &mut counts.stats, began).await?;
+        Ok(Some(counts))
+    }
+
+    async fn narrowed(&self, visit: &Visit, start: Timestamp) -> Result<Option<Counts>, Problem> {
+        let narrowed = StatsQuery {
+            filter: since(&self.query.filter, start)?,
+            ..self.query.clone()
+        };
+        let narrowed = self.count(visit, narrowed).await?;
+        Ok(narrowed.map(|narrowed| Counts {
+            is_narrowed: true,
+            ..narrowed
+        }))
+    }
+
+    async fn count(&self, visit: &Visit, query: StatsQuery) -> Result<Option<Counts>, Problem> {
+        let depth = self.depth;
+        let count = visit.read_within(self.limit, move |reader| reader.count(&query, depth));
+        Ok(count.await?.map(|(stats, more)| Counts {
+            stats,
+            more,
+            is_narrowed: false,
+        }))
+    }
+
+    /// Adds the values that are in no tally.
+    async fn add_uncounted(
+        &self,
+        visit: &Visit,
+        stats: &mut Stats,
+        began: Instant,
+    ) -> Result<(), Problem> {
+        let query = StatsQuery {
+            fields: uncounted(&stats.top),
+            ..self.query.clone()
+        };
+        if query.fields.is_empty() {
+            return Ok(());
+        }
+        let left = self.limit.saturating_sub(began.elapsed());
+        let counted = visit.read_within(left, move |reader| reader.stats(&query));
+        if let Some(counted) = counted.await? {
+            stats.exact &= counted.exact;
+            stats.top = all_of(std::mem::take(&mut stats.top), counted.top);
+        }
+        Ok(())
+    }
+
+    /// The start of an axis that shows these counts better; `None` if they are shown well.
+    async fn better_start(
+        &self,
+        visit: &Visit,
+        stats: &Stats,
+    ) -> Result<Option<Timestamp>, Problem> {
+        let Some(axis) = Axis::of(stats) else {
+            return Ok(None);
+        };
+        if self.query.filter.start().is_none() {
+            return Ok(Some(axis.last(SHORTEST)).filter(|start| *start < axis.start));
+        }
+        if !axis.is_mostly_before(axis.first) {
+            return Ok(None);
+        }
+        let first = Query {
+            filter: self.all.clone(),
+            order: Order::Asc,
+            limit: 1,
+            include_access: self.query.include_access,
+            ..Query::default()
+        };
+        let first = visit.read_within(LOOK_TIME, move |reader| reader.page(&first));
+        let first = first
+            .await?
+            .and_then(|page| page.entries.into_iter().next());
+        let start = first.map(|first| first.timestamp().min(axis.last(SHORTEST)));
+        Ok(start
+            .filter(|start| axis.is_mostly_before(*start))
+            .map(|start| Timestamp::from_micros(start.as_micros().div_euclid(MINUTE) * MINUTE)))
+    }
+}
+
+/// The axis of counts over time.
+struct Axis {
+    start: Timestamp,
+    end: Timestamp,
+    /// The start of the first step with entries.
+    first: Timestamp,
+}
+
+impl Axis {
+    /// `None` if there are no entries.
+    fn of(stats: &Stats) -> Option<Self> {
+        let first = stats.steps.iter().find(|step| step.count > 0)?.start;
+        let (start, end) = (stats.start?, stats.end?);
+        Some(Self { start, end, first })
+    }
+
+    /// Whether more than two thirds of the axis are before this instant.
+    fn is_mostly_before(&self, time: Timestamp) -> bool {
+        let [start, end, time] = [self.start, self.end, time].map(Timestamp::as_micros);
+        (time - start) / 2 > end - time
+    }
+
+    /// The start of the last so many microseconds.
+    fn last(&self, micros: i64) -> Timestamp {
+        Timestamp::from_micros(self.end.as_micros() - micros)
+    }
+}
+
+/// The fields whose values were not counted.
+pub(super) fn uncounted(top: &TopValues) -> Vec<StatsField> {
+    let all = StatsField::ALL.into_iter();
+    all.filter(|field| top.of(*field).is_none()).collect()
+}
+
+fn all_of(top: TopValues, more: TopValues) -> TopValues {
+    TopValues {
+        event_type: top.event_type.or(more.event_type),
+        severity: top.severity.or(more.severity),
+        outcome: top.outcome.or(more.outcome),
+        actor: top.actor.or(more.actor),
+        ip_address: top.ip_address.or(more.ip_address),
+    }
+}
+
+/// The same filter from this instant on.
+fn since(filter: &Filter, start: Timestamp) -> Result<Filter, Problem> {
+    let mut params = filter.params();
+    params.retain(|(name, _)| name != "start_date");
+    params.push(("start_date".to_owned(), start.to_string()));
+    Ok(Filter::parse(params)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        AuditLog,
+        store::{fs::OsFs, gzip::Level, layout::Layout, samples, seal::seal},
+    };
+
+    #[tokio::test]
+    async fn all_fields_are_counted_also_if_a_file_has_to_be_read_for_one() {
+        let log = AuditLog::for_tests();
+        let (layout, stem) = (Layout::of(log.dir()), samples::stem(1));
+        let line = |seq: u64| {
+            let id = format!(r#""id":"{seq}-{}","name""#, "x".repeat(20_000));
+            samples::line(seq).replacen(r#""id":"user-"#, &format!(r#"{id}:"","other":""#), 1)
+                + "\n"
+        };
+        fs::write(layout.live(&stem), (1..=30).map(line).collect::<String>()).unwrap();
+        seal(&OsFs, &layout, &stem, Level::FASTEST).unwrap();
+        fs::remove_file(layout.live(&stem)).unwrap();
+
+        let visit = Visit::of(&log);
+        let query = StatsQuery::default();
+        let (quick, _) = visit.app.reader.count(&query, Depth::Quick).unwrap();
+        assert_eq!(uncounted(&quick.top), [StatsField::Actor]);
+        let counting = Counting {
+            query,
+            all: Filter::new(),
+            depth: Depth::Quick,
+            limit: Duration::from_secs(60),
+        };
+        let counts = counting.counts(&visit).await.unwrap().unwrap();
+        assert_eq!(uncounted(&counts.stats.top), []);
+        assert!(counts.stats.top.actor.unwrap().distinct >= Some(30));
+    }
+
+    #[test]
+    fn an_axis_is_wide_if_two_thirds_of_it_are_empty_at_its_start() {
+        let axis = Axis {
+            start: Timestamp::from_micros(0),
+            end: Timestamp::from_micros(300),
+            first: Timestamp::from_micros(0),
+        };
+        for (time, is_wide) in [(0, false), (200, false), (203, true), (300, true)] {
+            assert_eq!(axis.is_mostly_before(Timestamp::from_micros(time)), is_wide);
+        }
+        assert_eq!(axis.last(100).as_micros(), 200);
+    }
+}

@@ -1,0 +1,280 @@
+//! The page of an actor: what did this person do; and of a resource: what happened to it.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::{http::StatusCode, response::Response};
+
+use super::{Kind, Known, Subject, Wanted, names::Names};
+use crate::{
+    entry::Timestamp,
+    query::{Depth, Top},
+    server::{
+        access::Scope,
+        console::{
+            entries::{
+                answer::{Found, Question, SEARCH_TIME, find},
+                bar::RangeMenu,
+                counts::{Counting, Counts},
+                facets::{Facet, facet},
+                histogram::Chart,
+                results::{NOT_EXACT, Nothing, Table},
+            },
+            frame::Frame,
+            selection::{Range, Selection},
+            visit::{Visit, html},
+        },
+        problem::Problem,
+        state::Asker,
+    },
+};
+
+/// How long counting may take: the counts are what the page is for.
+const COUNT_TIME: Duration = Duration::from_secs(5);
+const NOT_COUNTED: &str = "Counting takes too long for so many entries, so there are no counts \
+                           and no bars. Choose a shorter range: it has them.";
+
+/// `GET /actor`
+pub(in crate::server::console) async fn actor(visit: Visit) -> Response {
+    let page = make(&visit, Kind::Actor).await;
+    visit.answer(page)
+}
+
+/// `GET /resource`
+pub(in crate::server::console) async fn resource(visit: Visit) -> Response {
+    let page = make(&visit, Kind::Resource).await;
+    visit.answer(page)
+}
+
+async fn make(visit: &Visit, kind: Kind) -> Result<Response, Problem> {
+    let asker = visit.admit(Scope::Read)?;
+    let given = visit.parameters()?;
+    let selection = Selection::parse_within(Range::OF_SUBJECT, given.clone())?;
+    let text = subject(kind, &selection)?;
+    let now = Timestamp::now();
+    let answer = Answer::find(visit, kind, Question::new(&selection, &asker, now)?).await?;
+    record(visit, &asker, kind, &given, &answer)?;
+    let page = SubjectPage::new(visit, &asker, (kind, text), &selection, &answer, now);
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// The id or name in the URL, of the one that the page is about.
+fn subject(kind: Kind, selection: &Selection) -> Result<&str, Problem> {
+    let name = kind.parameter();
+    let mut texts = Vec::new();
+    for (given, text) in selection.conditions() {
+        match given {
+            given if given == name => texts.push(text),
+            "include" => {}
+            other => {
+                let what = format!(
+                    "the page is about one {name} and takes no other condition; leave it out"
+                );
+                return Err(Problem::parameter(other, what));
+            }
+        }
+    }
+    match (&texts[..], &selection.search) {
+        ([text], None) if !text.starts_with('!') => Ok(*text),
+        (_, Some(_)) => {
+            let what = "the page takes no search; search on the page of entries";
+            Err(Problem::parameter("search", what))
+        }
+        _ => {
+            let what = format!("the page is about one {name}; give one id or name");
+            Err(Problem::parameter(name, what))
+        }
+    }
+}
+
+/// The answers of the log. `None` where the time was over.
+struct Answer {
+    found: Option<Found>,
+    counts: Option<Counts>,
+    known: Option<Known>,
+    names: Names,
+}
+
+impl Answer {
+    async fn find(visit: &Visit, kind: Kind, question: Question) -> Result<Self, Problem> {
+        let Question {
+            page,
+            counting,
+            subject,
+            ..
+        } = question;
+        let counting = Counting {
+            depth: Depth::WithMore,
+            limit: COUNT_TIME,
+            ..counting
+        };
+        let filter = page.filter.clone();
+        let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
+        let count = counting.counts(visit);
+        let known = async {
+            match subject {
+                Some(subject) => Wanted::find(subject, visit).await,
+                None => Ok(None),
+            }
+        };
+        let (found, counts, known) = tokio::join!(search, count, known);
+        let (found, counts) = (found?, counts?);
+        let others = counts.as_ref().and_then(|counts| others(kind, counts).2);
+        let names = match others {
+            Some(top) => {
+                let shown = found.as_ref().map_or(&[][..], |found| &found.entries);
+                Names::find(visit, kind.other(), top, shown, &filter).await?
+            }
+            None => Names::default(),
+        };
+        Ok(Self {
+            found,
+            counts,
+            known: known?,
+            names,
+        })
+    }
+}
+
+fn record(
+    visit: &Visit,
+    asker: &Asker,
+    kind: Kind,
+    given: &[(String, String)],
+    answer: &Answer,
+) -> Result<(), Problem> {
+    let description = match kind {
+        Kind::Actor => "The page of an actor was read in the console",
+        Kind::Resource => "The page of a resource was read in the console",
+    };
+    let entry = asker.record("audit.access.read", description, given);
+    let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
+    let entry = entry.detail("status", 200).detail("entries", shown).detail(
+        "counted",
+        answer.counts.as_ref().map(|counts| counts.stats.total),
+    );
+    visit.app.recorder.record(&entry)
+}
+
+#[derive(Template)]
+#[template(path = "subject.html")]
+struct SubjectPage {
+    frame: Frame,
+    /// The page of its entries.
+    all: String,
+    subject: Subject,
+    range: RangeMenu,
+    chart: Chart,
+    facets: Vec<Facet>,
+    table: Table,
+    notices: Vec<&'static str>,
+}
+
+impl SubjectPage {
+    fn new(
+        visit: &Visit,
+        asker: &Asker,
+        (kind, text): (Kind, &str),
+        selection: &Selection,
+        answer: &Answer,
+        now: Timestamp,
+    ) -> Self {
+        let frame = visit.frame(Some(&asker.access));
+        let on_entries = selection.on_entries(&frame.to(""));
+        let counts = answer.counts.as_ref();
+        let stats = counts.map(|counts| &counts.stats);
+        let is_partial = answer.found.as_ref().is_some_and(|found| found.is_partial)
+            || stats.is_some_and(|stats| !stats.exact);
+        let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
+        let notices = notices.into_iter().filter(|(holds, _)| *holds);
+        Self {
+            subject: answer.known.as_ref().map_or_else(
+                || Subject::unknown(kind, text),
+                |known| Subject::new(known, now),
+            ),
+            all: on_entries.href(),
+            range: RangeMenu::new(selection, now),
+            chart: Chart::new(selection, counts),
+            facets: counts
+                .map(|counts| facets(kind, &on_entries, counts, &answer.names))
+                .unwrap_or_default(),
+            table: table(selection, &on_entries, kind, answer, now),
+            notices: notices.map(|(_, notice)| notice).collect(),
+            frame,
+        }
+    }
+}
+
+/// The values that its entries have, each with a link to the entries with both.
+fn facets(kind: Kind, on_entries: &Selection, counts: &Counts, names: &Names) -> Vec<Facet> {
+    let Counts { stats, more, .. } = counts;
+    let top = &stats.top;
+    let fields = [
+        ("event_type", "Event types", top.event_type.as_ref()),
+        ("outcome", "Outcomes", top.outcome.as_ref()),
+        others(kind, counts),
+        ("ip_address", "Addresses", top.ip_address.as_ref()),
+        ("user_agent", "User agents", Some(&more.user_agent)),
+    ];
+    let counted = fields
+        .into_iter()
+        .filter_map(|(name, title, top)| Some((name, title, top?)));
+    let facets = counted.map(|(name, title, top)| {
+        let mut facet = facet(on_entries, name, title, top);
+        if name == kind.other().parameter() {
+            names.show(&mut facet);
+        }
+        facet
+    });
+    facets.collect()
+}
+
+/// The actors of a resource, or the resources of an actor.
+fn others(kind: Kind, counts: &Counts) -> (&'static str, &'static str, Option<&Top>) {
+    let other = kind.other();
+    let (title, top) = match other {
+        Kind::Actor => ("Actors", counts.stats.top.actor.as_ref()),
+        Kind::Resource => ("Resources", Some(&counts.more.resource)),
+    };
+    (other.parameter(), title, top)
+}
+
+fn table(
+    selection: &Selection,
+    on_entries: &Selection,
+    kind: Kind,
+    answer: &Answer,
+    now: Timestamp,
+) -> Table {
+    match &answer.found {
+        None => Table::without_rows(selection, Nothing::too_slow(selection)),
+        Some(found) if found.entries.is_empty() => {
+            Table::without_rows(selection, nothing(kind, selection, answer))
+        }
+        Some(found) => {
+            let table = Table::with_rows(selection, on_entries, found, now);
+            // It would say the same in each row.
+            table.without_column(kind.parameter())
+        }
+    }
+}
+
+fn nothing(kind: Kind, selection: &Selection, answer: &Answer) -> Nothing {
+    let name = kind.parameter();
+    let all = Range::ALL[Range::ALL.len() - 1];
+    let (hint, step) = match answer.known {
+        Some(_) => (
+            format!("The log has entries of this {name} from other times."),
+            Some(("Show all time".to_owned(), selection.within(all).href())),
+        ),
+        None => (
+            format!("The log has no {name} with this id or name. Check what is written."),
+            None,
+        ),
+    };
+    Nothing {
+        title: "No entries in this range".to_owned(),
+        hints: vec![hint],
+        steps: step.into_iter().collect(),
+    }
+}

@@ -1,0 +1,179 @@
+//! Links to other selections, and their URLs.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::{Range, Selection, Split, Start, is_time};
+use crate::{entry::Timestamp, query::Filter};
+
+/// The characters that have a meaning in a query, or none in a URL.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'\'')
+    .add(b'+')
+    .add(b'<')
+    .add(b'=')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+impl Selection {
+    /// The same with a range, from its newest entry on.
+    pub(in crate::server::console) fn within(&self, range: Range) -> Self {
+        let mut within = self.at_newest();
+        within.filter.retain(|(name, _)| !is_time(name));
+        within.range = Some(range);
+        within
+    }
+
+    /// The same between these times.
+    pub(in crate::server::console) fn between(&self, start: Timestamp, end: Timestamp) -> Self {
+        let mut between = self.at_newest();
+        between.range = None;
+        between.filter.retain(|(name, _)| !is_time(name));
+        for (name, time) in [("start_date", start), ("end_date", end)] {
+            between.filter.push((name.to_owned(), time.to_string()));
+        }
+        between
+    }
+
+    /// The same with the times alone.
+    pub(in crate::server::console) fn without_conditions(&self) -> Self {
+        let mut without = self.at_newest();
+        without.filter.retain(|(name, _)| is_time(name));
+        without
+    }
+
+    /// The same with bars divided by this.
+    pub(in crate::server::console) fn split_by(&self, split: Split) -> Self {
+        Self {
+            split,
+            ..self.clone()
+        }
+    }
+
+    /// The same from another entry on.
+    pub(in crate::server::console) fn starting(&self, start: Start) -> Self {
+        Self {
+            start,
+            ..self.clone()
+        }
+    }
+
+    fn at_newest(&self) -> Self {
+        self.starting(Start::Newest)
+    }
+
+    /// The same for entries with this value too; it is no longer excluded.
+    pub(in crate::server::console) fn with(&self, name: &str, value: &str) -> Self {
+        let value = Filter::literal(value);
+        self.without(name, &format!("!{value}")).and(name, &value)
+    }
+
+    /// The same for entries without this value; it is no longer wanted.
+    pub(in crate::server::console) fn excluding(&self, name: &str, value: &str) -> Self {
+        let value = Filter::literal(value);
+        self.without(name, &value).and(name, &format!("!{value}"))
+    }
+
+    /// The same without this value, whether that is wanted or not.
+    pub(in crate::server::console) fn without_value(&self, name: &str, value: &str) -> Self {
+        self.without(name, &Filter::literal(value))
+    }
+
+    /// The same without this text of a parameter.
+    pub(in crate::server::console) fn without(&self, name: &str, text: &str) -> Self {
+        let mut without = self.at_newest();
+        without
+            .filter
+            .retain(|(n, t)| (n.as_str(), t.as_str()) != (name, text));
+        without
+    }
+
+    fn and(mut self, name: &str, text: &str) -> Self {
+        if !self.has(name, text) {
+            self.filter.push((name.to_owned(), text.to_owned()));
+        }
+        self
+    }
+
+    /// The same on the page of entries, which has this path, from its newest entry on. Its links
+    /// lead there from any page.
+    pub(in crate::server::console) fn on_entries(&self, home: &str) -> Self {
+        Self {
+            range: self.range(),
+            usual: Range::USUAL,
+            home: home.to_owned(),
+            ..self.at_newest()
+        }
+    }
+
+    /// The link to the page; relative if it is on the page itself.
+    pub(in crate::server::console) fn href(&self) -> String {
+        match self.query() {
+            // Empty, it would be the page with the query that it has.
+            query if query.is_empty() && self.home.is_empty() => "?".to_owned(),
+            query => format!("{}{query}", self.home),
+        }
+    }
+
+    /// The parameters of the URL but for those of the page's beginning.
+    fn pairs(&self) -> Vec<(&str, &str)> {
+        let filter = self.filter.iter();
+        let mut pairs: Vec<_> = filter.map(|(name, value)| (&**name, &**value)).collect();
+        let range = self.range.filter(|range| *range != self.usual);
+        pairs.extend(range.map(|range| ("range", range.name)));
+        if self.split == Split::Outcome {
+            pairs.push(("split", "outcome"));
+        }
+        pairs.extend(self.columns.iter().map(|column| ("columns", *column)));
+        pairs
+    }
+
+    /// The parameters that stay when a form sends others in the place of these.
+    pub(in crate::server::console) fn kept_beside(
+        &self,
+        is_sent: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        let kept = self.pairs().into_iter().filter(|(name, _)| !is_sent(name));
+        kept.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// The URL's query, with the `?`; empty if all is as usual.
+    pub(in crate::server::console) fn query(&self) -> String {
+        let start = match &self.start {
+            Start::Newest => None,
+            Start::Older(cursor) => Some(("cursor", cursor.as_str())),
+            Start::Newer(cursor) => Some(("newer", cursor.as_str())),
+        };
+        query(self.pairs().into_iter().chain(start))
+    }
+}
+
+/// Parameters as a URL's query, with the `?`; empty without any.
+pub(in crate::server::console) fn query<'a>(
+    params: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let mut query = String::new();
+    for (name, value) in params {
+        let sign = if query.is_empty() { '?' } else { '&' };
+        // Writing to a String can't fail.
+        let _ = write!(query, "{sign}{}={}", encoded(name), encoded(value));
+    }
+    query
+}
+
+/// A text as a part of a URL's query.
+fn encoded(text: &str) -> impl std::fmt::Display {
+    utf8_percent_encode(text, RESERVED)
+}

@@ -1,0 +1,206 @@
+//! `GET /suggestions`: what people can write in the line of the search.
+//!
+//! In comes the query of the page of entries; out go, as JSON, the parameters of the filter, and the
+//! values that the catalogue has or that entries of the range have. Each list is bounded, and a
+//! tenant gets the values of its own entries. The line works without all this.
+
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+
+use axum::{
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use serde::{Serialize, Serializer, ser::SerializeTuple as _};
+
+use super::{entries::counting, selection::Selection, text::shown, visit::Visit};
+use crate::{
+    entry::{Catalogue, Timestamp},
+    query::{Top, TopValues},
+    server::{access::Scope, problem::Problem},
+    store::catalogue,
+};
+
+/// How many values of each parameter are suggested, the most frequent ones.
+const MOST: usize = 100;
+/// How many event types are: all of most logs, also those that were never seen.
+const MOST_TYPES: usize = 1000;
+/// How many paths of details are.
+const MOST_PATHS: usize = 200;
+/// How long reading the catalogue may take.
+const READ_TIME: Duration = Duration::from_secs(1);
+
+/// The parameters, the most useful first, and what each is about. A text needs no `q:`.
+const NAMES: [(&str, &str); 19] = [
+    ("event_type", "what happened; auth.* for all that begin so"),
+    ("actor", "id, name or type"),
+    ("resource", "id or name"),
+    ("outcome", "success, failure or unknown"),
+    ("severity", "info, warning, error or critical"),
+    ("ip_address", "an address, or a network"),
+    ("source", "the application"),
+    ("session_id", "a session"),
+    ("request_id", "a request"),
+    ("trace_id", "a trace of OpenTelemetry"),
+    ("user_agent", "as the client sent it"),
+    ("tenant_id", "a tenant"),
+    ("actor_type", "as in user or system"),
+    ("resource_type", "as in secret"),
+    ("category", "most often the first part of event types"),
+    ("action", "most often the last part of event types"),
+    ("start_date", "from this day or instant on"),
+    ("end_date", "up to the end of this day, or to this instant"),
+    ("include", "access: reads of the log as well"),
+];
+
+pub(super) async fn suggestions(visit: Visit) -> Response {
+    let made = make(&visit).await;
+    made.unwrap_or_else(Problem::into_response)
+}
+
+async fn make(visit: &Visit) -> Result<Response, Problem> {
+    let asker = visit.admit(Scope::Read)?;
+    let given = visit.parameters()?;
+    let selection = Selection::parse(given.clone())?.without_conditions();
+    let counts = counting(&selection, &asker, Timestamp::now(), MOST_TYPES)?;
+    let layout = visit.app.layout.clone();
+    let catalogue = visit.read_within(READ_TIME, move |_| catalogue::catalogue(&layout));
+    let (counts, catalogue) = tokio::join!(counts.counts(visit), catalogue);
+    let counts = counts?;
+    let description = "Values for the search were read in the console";
+    let entry = asker.record("audit.access.read", description, &given);
+    let counted = counts.as_ref().map(|counts| counts.stats.total);
+    let entry = entry.detail("status", 200).detail("counted", counted);
+    visit.app.recorder.record(&entry)?;
+    let top = counts.map(|counts| counts.stats.top).unwrap_or_default();
+    let known = catalogue?.unwrap_or_default();
+    // Texts and numbers can always be written.
+    let text = serde_json::to_vec(&Suggestions::new(&top, &known)).unwrap_or_default();
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+#[derive(Serialize)]
+struct Suggestions<'a> {
+    names: [(&'static str, &'static str); NAMES.len()],
+    /// The names of parameters for details: `details.plan`.
+    details: BTreeSet<String>,
+    values: Values<'a>,
+}
+
+#[derive(Serialize)]
+struct Values<'a> {
+    event_type: Vec<Value<'a>>,
+    severity: Vec<Value<'a>>,
+    outcome: Vec<Value<'a>>,
+    actor: Vec<Value<'a>>,
+    ip_address: Vec<Value<'a>>,
+    source: Vec<Value<'a>>,
+    include: Vec<Value<'a>>,
+}
+
+/// A value, the number of its entries, and how it is shown if that isn't the value itself.
+struct Value<'a> {
+    value: Cow<'a, str>,
+    count: u64,
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = shown(&self.value);
+        let has_hidden = *text != *self.value;
+        let mut tuple = serializer.serialize_tuple(2 + usize::from(has_hidden))?;
+        tuple.serialize_element(&self.value)?;
+        tuple.serialize_element(&self.count)?;
+        if has_hidden {
+            tuple.serialize_element(&text)?;
+        }
+        tuple.end()
+    }
+}
+
+impl<'a> Suggestions<'a> {
+    fn new(top: &'a TopValues, catalogue: &'a Catalogue) -> Self {
+        let types = catalogue.iter().filter(|entry| !entry.is_dynamic());
+        let types = types.map(|entry| Cow::Borrowed(entry.event_type()));
+        let sources: BTreeSet<_> = catalogue.iter().flat_map(|entry| entry.sources()).collect();
+        let fields = catalogue.iter().flat_map(|entry| entry.fields());
+        let details = fields.filter(|(path, _)| path.starts_with("details."));
+        Self {
+            names: NAMES,
+            details: details
+                .map(|(path, _)| path.to_owned())
+                .take(MOST_PATHS)
+                .collect(),
+            values: Values {
+                event_type: values(top.event_type.as_ref(), types, MOST_TYPES),
+                severity: values(
+                    top.severity.as_ref(),
+                    fixed(["info", "warning", "error", "critical"]),
+                    MOST,
+                ),
+                outcome: values(
+                    top.outcome.as_ref(),
+                    fixed(["success", "failure", "unknown"]),
+                    MOST,
+                ),
+                actor: values(top.actor.as_ref(), [], MOST),
+                ip_address: values(top.ip_address.as_ref(), [], MOST),
+                source: values(None, sources.into_iter().map(Cow::Borrowed), MOST),
+                include: values(None, fixed(["access"]), MOST),
+            },
+        }
+    }
+}
+
+fn fixed<const N: usize>(values: [&'static str; N]) -> impl Iterator<Item = Cow<'static, str>> {
+    values.into_iter().map(Cow::Borrowed)
+}
+
+/// The values that were seen, the most frequent first, and then others that there can be.
+fn values<'a>(
+    seen: Option<&Top>,
+    others: impl IntoIterator<Item = Cow<'a, str>>,
+    most: usize,
+) -> Vec<Value<'a>> {
+    let seen = seen.map_or(&[][..], |top| &top.values);
+    let values = seen.iter().take(most).map(|one| Value {
+        value: Cow::Owned(one.value.clone()),
+        count: one.count,
+    });
+    let mut values: Vec<_> = values.collect();
+    let known: BTreeSet<_> = values.iter().map(|one| one.value.clone()).collect();
+    let others = others.into_iter().filter(|value| !known.contains(value));
+    let others = others.take(most - values.len());
+    values.extend(others.map(|value| Value { value, count: 0 }));
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::{Filter, ValueCount};
+
+    #[test]
+    fn every_parameter_of_a_filter_is_suggested() {
+        let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+        for name in Filter::NAMES {
+            assert!(name == "q" || names.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_were_seen_come_first_and_there_are_not_too_many() {
+        let one = |value: &str, count| ValueCount {
+            value: value.to_owned(),
+            count,
+        };
+        let seen = Top {
+            values: vec![one("b", 5), one("\u{202e}c", 2)],
+            ..Top::default()
+        };
+        let made = values(Some(&seen), fixed(["a", "b", "d", "e"]), 4);
+        assert_eq!(
+            serde_json::to_string(&made).unwrap(),
+            "[[\"b\",5],[\"\u{202e}c\",2,\"⟨U+202E⟩c\"],[\"a\",0],[\"d\",0]]"
+        );
+    }
+}

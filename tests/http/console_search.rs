@@ -1,0 +1,156 @@
+//! What the line of the search can be completed with, and the span that the bars show.
+
+use axum::http::Method;
+use serde_json::Value;
+use tracing_audit::{
+    Timestamp, audit,
+    http::{RouterOptions, Scope},
+};
+
+use crate::{
+    console_sessions::{by_cookie, key, signed_in},
+    http::{Served, served},
+};
+
+fn values(suggestions: &Value, name: &str) -> Vec<(String, u64)> {
+    let values = suggestions["values"][name].as_array().unwrap().iter();
+    values
+        .map(|one| {
+            (
+                one[0].as_str().unwrap().to_owned(),
+                one[1].as_u64().unwrap(),
+            )
+        })
+        .collect()
+}
+
+fn has(suggestions: &Value, name: &str, value: &str) -> bool {
+    values(suggestions, name)
+        .iter()
+        .any(|(one, _)| one == value)
+}
+
+async fn suggestions(served: &Served, query: &str, cookie: &str) -> Value {
+    let path = format!("/audit/suggestions{query}");
+    let answer = by_cookie(served, Method::GET, &path, cookie).await;
+    assert_eq!(answer.status, 200);
+    answer.json()
+}
+
+#[tokio::test]
+async fn values_of_the_catalogue_and_of_the_range_are_suggested() {
+    let served = served(20, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    // The conditions don't matter: another value is an alternative.
+    let found = suggestions(&served, "?actor=user-1&cursor=x&split=outcome", &cookie).await;
+    assert_eq!(
+        values(&found, "event_type")[0],
+        ("invoice.sent".to_owned(), 20)
+    );
+    assert_eq!(values(&found, "actor").len(), 10);
+    assert_eq!(values(&found, "actor")[3], ("user-3".to_owned(), 2));
+    assert_eq!(values(&found, "outcome")[0], ("success".to_owned(), 20));
+    for (name, value) in [
+        ("outcome", "failure"),
+        ("severity", "critical"),
+        // This test's own event type, which no entry has.
+        ("event_type", "search.test.never_recorded"),
+        ("source", "billing"),
+        ("include", "access"),
+    ] {
+        assert!(has(&found, name, value), "{name} {value}: {found}");
+    }
+    let names = found["names"].as_array().unwrap();
+    assert!(names.iter().any(|name| name[0] == "trace_id"));
+    assert!(
+        found["details"]
+            .as_array()
+            .unwrap()
+            .contains(&"details.number".into())
+    );
+    // Another range has other values.
+    let query = "?start_date=2020-01-01&end_date=2020-01-02";
+    let found = suggestions(&served, query, &cookie).await;
+    assert_eq!(values(&found, "actor"), []);
+    assert!(has(&found, "event_type", "invoice.sent"));
+    let read = served.records("audit.access.read");
+    let read = read.last().unwrap();
+    assert_eq!(
+        read["description"],
+        "Values for the search were read in the console"
+    );
+    assert_eq!(read["details"]["counted"], 0);
+}
+
+#[allow(dead_code, reason = "it is in the catalogue, and never recorded")]
+fn never_recorded() {
+    audit!("search.test.never_recorded", "Nothing").ignore();
+}
+
+#[tokio::test]
+async fn a_tenant_is_suggested_its_own_values() {
+    let served = served(20, RouterOptions::new());
+    let cookie = signed_in(&served, &key(&served, Scope::Read, Some("acme"))).await;
+    let found = suggestions(&served, "", &cookie).await;
+    assert_eq!(
+        values(&found, "event_type")[0],
+        ("invoice.sent".to_owned(), 10)
+    );
+    assert!(has(&found, "actor", "user-2") && !has(&found, "actor", "user-3"));
+}
+
+#[tokio::test]
+async fn what_can_not_be_answered_is_a_problem_as_of_the_api() {
+    let served = served(0, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let path = "/audit/suggestions?range=1y";
+    by_cookie(&served, Method::GET, path, &cookie)
+        .await
+        .problem(400);
+}
+
+/// The number of bars that the drawing of a page has room for, and its note.
+async fn drawing(served: &Served, query: &str) -> (usize, bool) {
+    let cookie = signed_in(served, &served.token).await;
+    let page = by_cookie(served, Method::GET, &format!("/audit{query}"), &cookie).await;
+    let times = page.text().split("data-times=\"").nth(1).unwrap();
+    let times = times.split('"').next().unwrap().split(' ').count();
+    (
+        times - 1,
+        page.text().contains("the range has no entries before"),
+    )
+}
+
+#[tokio::test]
+async fn the_bars_of_a_young_log_begin_with_it() {
+    let served = served(5, RouterOptions::new());
+    // A quarter of an hour, in minutes, however few of these have entries.
+    for query in ["", "?range=30d", "?actor=user-1", "?range=all"] {
+        let (bars, is_narrowed) = drawing(&served, query).await;
+        assert!((15..=17).contains(&bars), "{query}: {bars}");
+        assert!(is_narrowed, "{query}");
+    }
+    // A shorter range is shown as it is asked for.
+    let (bars, is_narrowed) = drawing(&served, "?range=15m").await;
+    assert!((15..=16).contains(&bars), "{bars}");
+    assert!(!is_narrowed);
+}
+
+#[tokio::test]
+async fn the_bars_of_an_old_log_are_those_of_the_range() {
+    let served = served(5, RouterOptions::new());
+    // What another process wrote half a day ago.
+    let time = Timestamp::from_micros(Timestamp::now().as_micros() - 12 * 3_600_000_000);
+    let line = format!(
+        r#"{{"stream":"old-7f3a9c04d1e2","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"{time}","schema_version":"1.0","event_type":"old.event","severity":"info","source":"old"}}"#
+    );
+    let born: String = time.to_string().replace(['-', ':'], "");
+    let name = format!("live/{born}-old-7f3a9c04d1e2-00000001.jsonl");
+    std::fs::write(served.dir.path().join(name), line + "\n").unwrap();
+    // Also if the selected entries are new: that can be seen so.
+    for query in ["", "?actor=user-1"] {
+        let (bars, is_narrowed) = drawing(&served, query).await;
+        assert!((144..=145).contains(&bars), "{query}: {bars}");
+        assert!(!is_narrowed, "{query}");
+    }
+}

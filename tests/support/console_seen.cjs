@@ -1,0 +1,174 @@
+// What people see of an actor, of a resource and around an entry; the completion of the search, a range
+// by dragging, and new entries. `console.cjs` runs this, with its own helpers.
+
+const assert = require("node:assert/strict");
+
+const rows = (page) => page.locator(".table tbody tr").count();
+const heading = (page) => page.textContent(".histogram h2");
+
+/** No page is wider than the window. */
+async function fits(page, what) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `${what}: ${over} pixels too wide`);
+}
+
+/** At three widths; at the narrowest and the widest also for those who see less, in both themes. */
+async function look(page, check, what) {
+  for (const width of [390, 820, 1440]) {
+    await page.setViewportSize({ width, height: 900 });
+    await fits(page, `${what} at ${width}`);
+    if (width !== 820) await check(page, `${what} at ${width}`);
+  }
+}
+
+/** Pages that work without scripts too. */
+async function follow(page, base, check) {
+  // From the table to the actor, from there to the entries with an address, to one, and back to the actor.
+  await page.goto(`${base}?event_type=auth.*`);
+  await page.locator(".table td.actor .go").first().click({ force: true });
+  assert.match(page.url(), /\/actor\?actor=user-\d$/);
+  assert.match(await page.title(), /^user-\d · Actor · Audit log$/);
+  assert.equal(await heading(page), "20 entries");
+  assert.equal(await rows(page), 20);
+  assert.equal(await page.locator("th.actor").isVisible(), false);
+  if (check) await look(page, check, "an actor");
+  await page.click("aside a.value:has-text('192.0.2.8')");
+  assert.equal(await heading(page), "16 entries");
+  assert.match(page.url(), /actor=user-\d&ip_address=192\.0\.2\.8&range=30d$/);
+  await page.click(".table .open >> nth=3");
+  assert.equal(await page.locator(".around li").count(), 7);
+  assert.match(await page.textContent(".around [aria-current]"), /this entry/);
+  assert.match(await page.textContent(".around li >> nth=0"), /earlier.*same actor/s);
+  if (check) await look(page, check, "around an entry");
+  const later = await page.textContent(".around li >> nth=4");
+  await page.click(".around li >> nth=4 >> a");
+  assert.ok(later.includes((await page.textContent("h1")).trim()));
+  await page.click("text=About this actor");
+  assert.equal(await heading(page), "20 entries");
+  await page.click(".range summary");
+  await page.click("text=Last hour");
+  assert.match(page.url(), /\/actor\?actor=user-\d&range=1h$/);
+  assert.equal(await heading(page), "20 entries");
+
+  // Hostile texts are texts here too.
+  await page.goto(`${base}?event_type=profile.changed`);
+  for (const what of ["actor", "resource"]) {
+    const about = await page.locator(`.table td.${what} .go`).getAttribute("href");
+    await page.goto(new URL(about, page.url()).href);
+    assert.ok((await page.textContent(".subject")).includes("<script>hacked()</script>⟨U+202E⟩"));
+    assert.equal(await page.locator("main img, main script").count(), 0);
+    await fits(page, `a hostile ${what}`);
+    if (check) await check(page, `a hostile ${what}`);
+    await page.goBack();
+  }
+
+  // Of one that isn't there.
+  await page.goto(`${base}/resource?resource=nothing`);
+  assert.match(await page.textContent(".state"), /no resource with this id or name/);
+  if (check) await check(page, "an unknown resource");
+  await page.goto(`${base}/actor`);
+  assert.match(await page.textContent("main"), /give one id or name/);
+}
+
+/** The line of the search is completed, by keys and by the pointer. */
+async function complete(page, base, check) {
+  await page.goto(base);
+  const options = () => page.locator(".completions [role=option]").allTextContents();
+  const line = () => page.inputValue("[name=search]");
+  await page.focus("[name=search]");
+  await page.keyboard.type("act");
+  await page.waitForSelector(".completions li");
+  assert.deepEqual((await options()).slice(0, 3).map((one) => one.split(":")[0]), ["actor", "actor_type", "action"]);
+  await check(page, "completions");
+  await page.keyboard.press("ArrowDown");
+  assert.equal(await page.getAttribute("[name=search]", "aria-activedescendant"), "completion-0");
+  assert.equal(await page.getAttribute("#completion-0", "aria-selected"), "true");
+  await page.keyboard.press("Tab");
+  assert.equal(await line(), "actor:");
+  await page.keyboard.type("USER-3");
+  await page.waitForSelector(".completions li:has-text('user-3')");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  assert.equal(await line(), "actor:user-3 ");
+  // Groups of event types, by the pointer; an exclusion stays one.
+  await page.keyboard.type("!event_type:auth");
+  await page.waitForSelector(".completions li:has-text('auth.login.*')");
+  await page.click(".completions li:has-text('auth.login.*')");
+  assert.equal(await line(), "actor:user-3 !event_type:auth.login.* ");
+  // Escape closes the list, and only then leaves the line.
+  await page.keyboard.type("sev");
+  await page.waitForSelector(".completions li");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator(".completions").isVisible(), false);
+  assert.equal(await page.evaluate(() => document.activeElement.name), "search");
+  // What isn't chosen is sent as it is written.
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("actor:user-1 outcome:fail");
+  await page.waitForSelector(".completions li:has-text('failure')");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**?actor=user-1&outcome=failure");
+}
+
+/** A range of the bars is selected. */
+async function select(page, base, check) {
+  await page.goto(base);
+  const box = await page.locator(".drawing svg").boundingBox();
+  const bars = await page.locator(".drawing svg").evaluate((svg) => svg.dataset.times.split(" ").length - 1);
+  assert.ok(bars >= 15 && bars <= 17, `${bars} bars`);
+  assert.match(await page.textContent(".histogram > p"), /the range has no entries before/);
+  await check(page, "a young log");
+  const middle = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width - 3, middle);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.9, middle, { steps: 4 });
+  await page.mouse.move(box.x + box.width * 0.6, middle, { steps: 4 });
+  assert.match(await page.textContent(".picked"), /^\d{4}-\d\d-\d\d \d\d:\d\d – .*UTC$/);
+  await page.mouse.up();
+  await page.waitForURL(/\?start_date=.*&end_date=/);
+  const times = new URL(page.url()).searchParams;
+  const minutes = (new Date(times.get("end_date")) - new Date(times.get("start_date"))) / 60_000;
+  assert.ok(minutes > 4 && minutes < 10, `${minutes} minutes`);
+  assert.equal(await page.locator(".picked").count(), 0);
+  // A click is a click still, and Escape gives a drag up.
+  await page.goto(base);
+  await page.mouse.move(box.x + box.width - 3, middle);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 9, middle, { steps: 3 });
+  await page.keyboard.press("Escape");
+  await page.mouse.up();
+  assert.equal(page.url(), base);
+  // By keys: the last bar, and from there to others.
+  await page.locator(".drawing a").last().focus();
+  await page.keyboard.press("Home");
+  assert.equal(await page.locator(".drawing a").first().getAttribute("tabindex"), "0");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\?start_date=.*&end_date=/);
+}
+
+/** A page that stays open says what is new, and moves nothing. */
+async function wait(page, base, check, place) {
+  await page.goto(base);
+  const before = await page.locator(".table .open").first().getAttribute("href");
+  await place("seen-1");
+  await place("seen-2");
+  await page.waitForSelector(".waiting:has-text('2 new')");
+  assert.equal(await page.locator(".table .open").first().getAttribute("href"), before);
+  await check(page, "new entries");
+  await page.click(".waiting button");
+  await page.waitForFunction((old) => document.querySelector(".table .open")?.getAttribute("href") !== old, before);
+  assert.match(await page.textContent(".table tbody tr >> nth=0"), /audit\.hold\.placed/);
+
+  // Times: in another zone, and in words.
+  const clock = () => page.textContent(".table time .clock >> nth=0");
+  const utc = await clock();
+  await page.click(".zone");
+  assert.notEqual(await clock(), utc);
+  await page.hover(".table time >> nth=0");
+  assert.match(await page.getAttribute(".table time >> nth=0", "title"), /Z\n.*\n(\d+ (second|minute)s? ago|in 0 seconds)/);
+  await page.click(".zone");
+  assert.equal(await clock(), utc);
+}
+
+module.exports = { complete, follow, select, wait };
