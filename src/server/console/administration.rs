@@ -17,16 +17,22 @@ pub(super) mod tokens;
 pub(super) mod webhooks;
 
 use axum::{
+    body::Body,
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value};
 
 use super::{
+    form::{self, Fields},
     text::shown,
     visit::{Visit, below},
 };
-use crate::server::{problem::Problem, state::Asker};
+use crate::server::{
+    admin::{AdminRequest, RefusedChange},
+    problem::Problem,
+    state::Asker,
+};
 
 /// Whether the request is a form of these pages, whose body is read.
 pub(super) fn takes_body(method: &Method, path: &str) -> bool {
@@ -38,6 +44,43 @@ fn admit_form(visit: &Visit) -> Result<Asker, Problem> {
     let asker = visit.app.admit_administrator(&visit.head)?;
     visit.app.check_same_origin(&asker.caller, &visit.head)?;
     Ok(asker)
+}
+
+/// Lets an administrator change something by a form, whose fields are read once that person is let
+/// in. Gives the administrator, and what was made or the form as it is shown again.
+async fn take_form<T>(
+    visit: &Visit,
+    request: &AdminRequest,
+    body: Body,
+    refused: RefusedChange,
+    change: impl AsyncFnOnce(Asker, Fields) -> Result<T, Problem>,
+) -> Result<(Asker, Result<T, Draft>), Problem> {
+    let asker = admit_form(visit)?;
+    let mut fields = Vec::new();
+    let changed = request.change_by(asker.clone(), refused, async |asker| {
+        fields = form::fields(&request.head, body).await?;
+        change(asker, fields.clone()).await
+    });
+    let changed = match changed.await {
+        Ok(made) => Ok(made),
+        Err(problem) => Err(Draft::of(fields, problem)?),
+    };
+    Ok((asker, changed))
+}
+
+/// Lets an administrator change something by a button alone, and leads back to a page.
+async fn take_button(
+    visit: &Visit,
+    request: &AdminRequest,
+    refused: RefusedChange,
+    back: &str,
+    change: impl AsyncFnOnce(Asker) -> Result<(), Problem>,
+) -> Response {
+    let changed = match admit_form(visit) {
+        Ok(asker) => request.change_by(asker, refused, change).await,
+        Err(problem) => Err(problem),
+    };
+    visit.answer(changed.and_then(|()| back_to(visit, back)))
 }
 
 /// The fields of a form as settings in the body of the API. A field that is left empty isn't sent.
@@ -62,13 +105,13 @@ fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
 /// A form as it was sent and refused; an empty one without a problem.
 #[derive(Default)]
 struct Draft {
-    fields: Vec<(String, String)>,
+    fields: Fields,
     problem: Option<Problem>,
 }
 
 impl Draft {
     /// The form again, if its sender can mend it; any other problem has a page of its own.
-    fn of(mut fields: Vec<(String, String)>, problem: Problem) -> Result<Self, Problem> {
+    fn of(mut fields: Fields, problem: Problem) -> Result<Self, Problem> {
         for (_, value) in &mut fields {
             *value = shown(value);
         }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{http::StatusCode, response::Response};
 
 use self::shown::{Delivered, GivenUp, Row, Setting, State, settings};
-use super::{admit_form, back_to};
+use super::{admit_form, take_button};
 use crate::{
     entry::Timestamp,
     server::{
@@ -144,17 +144,9 @@ async fn change(
     act: impl FnOnce(&Administrator<'_>, &str) -> Result<(), Refusal> + Send + 'static,
 ) -> Response {
     let name = request.part(3);
-    let done = match admit_form(&visit) {
-        Ok(asker) => {
-            let changed = request.change_by(asker, REFUSED, async |asker| {
-                request.administer_named(asker, name.clone(), act).await
-            });
-            changed.await
-        }
-        Err(problem) => Err(problem),
-    };
     let back = format!("admin/webhooks/{name}");
-    visit.answer(done.and_then(|()| back_to(&visit, &back)))
+    let change = async |asker| request.administer_named(asker, name, act).await;
+    take_button(&visit, &request, REFUSED, &back, change).await
 }
 
 /// `POST /admin/webhooks/{name}/test`: the answer shows the attempt, so it doesn't lead elsewhere.
