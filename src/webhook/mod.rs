@@ -52,7 +52,10 @@ pub(crate) mod unread;
 #[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
     admin::{Administrator, Refusal, delivery::report as delivery},
-    queue::{attempts::read as attempts, dead_letter::dead_letters},
+    queue::{
+        attempts::read as attempts,
+        dead_letter::{LetterPage, dead_letters},
+    },
     settings::{
         OutsidePolicy,
         stored::{dispatcher, find, report, reports},

@@ -19,13 +19,17 @@ use crate::{
         state::Asker,
         webhooks::{REFUSED, refused},
     },
-    webhook::{self, Administrator, Attempt, Refusal, Replay},
+    webhook::{self, Administrator, Attempt, LetterPage, Refusal, Replay},
 };
 
 /// How many attempts of a webhook are shown.
 const ATTEMPTS: usize = 20;
 /// How many dead letters of a webhook are shown.
-const LETTERS: usize = 20;
+const LETTERS: LetterPage = LetterPage {
+    skip: 0,
+    most: 20,
+    most_bytes: 8 << 20,
+};
 
 /// `GET /admin/webhooks`
 pub(in crate::server::console) async fn list(visit: Visit, request: AdminRequest) -> Response {
@@ -79,7 +83,7 @@ async fn one(
             return Ok(Err(Refusal::NoSuch(name)));
         };
         let attempts = webhook::attempts(layout, &name)?;
-        let letters = webhook::dead_letters(layout, reader, &name, 0, LETTERS)?;
+        let letters = webhook::dead_letters(layout, reader, &name, LETTERS)?;
         Ok(Ok((report, attempts, letters)))
     });
     let found = found.await?;
