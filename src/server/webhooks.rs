@@ -38,6 +38,8 @@ const LETTERS: usize = 20;
 /// The most bytes of entries in an answer, as in a page of entries.
 const LETTER_BYTES: usize = 8 << 20;
 
+#[cfg(feature = "console")]
+pub(super) use change::{make, to_receiver};
 pub(super) use metrics::metrics;
 #[cfg(feature = "console")]
 pub(super) use request::REFUSED;

@@ -61,6 +61,9 @@ pub(crate) use self::{
         stored::{dispatcher, find, report, reports},
     },
 };
+// The console shows deliveries in a list of its own.
+#[cfg(all(feature = "console", feature = "webhook"))]
+pub(crate) use self::admin::listed::{ListedDelivery, MOST_LETTERS, deliveries};
 #[cfg(feature = "webhook")]
 pub use self::{
     admin::{

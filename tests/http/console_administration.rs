@@ -6,6 +6,8 @@ mod catalogue;
 mod health;
 mod settings;
 mod tokens;
+mod webhook_deliveries;
+mod webhook_forms;
 mod webhooks;
 
 use axum::http::Method;

@@ -8,7 +8,7 @@
 //! ```text
 //! tokens     list, create, revoke
 //! settings   the retention; holds: list, place, release
-//! webhooks   list, one webhook, its attempts and dead letters
+//! webhooks   list, add, change, one webhook, its deliveries and dead letters
 //! ```
 
 pub(super) mod settings;
@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use super::{
     form::{self, Fields},
-    text::shown,
+    text::{shown, shown_lines},
     visit::{Visit, below},
 };
 use crate::server::{
@@ -113,7 +113,8 @@ impl Draft {
     /// The form again, if its sender can mend it; any other problem has a page of its own.
     fn of(mut fields: Fields, problem: Problem) -> Result<Self, Problem> {
         for (_, value) in &mut fields {
-            *value = shown(value);
+            // Browsers end the lines of a field like this.
+            *value = shown_lines(&value.replace("\r\n", "\n"));
         }
         match problem.status() {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Self {
@@ -139,22 +140,33 @@ impl Draft {
         found.map_or("", |(_, value)| value)
     }
 
-    /// The mistake in a field.
+    /// Whether a field was sent, as only the boxes are that are ticked.
+    #[cfg(feature = "webhook")]
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+
+    /// The mistake in a field, or in a part of it.
     fn wrong(&self, name: &str) -> Option<String> {
-        let about = self
-            .problem
-            .as_ref()
-            .filter(|one| one.about() == Some(name));
-        about.map(|problem| shown(problem.detail()))
+        let problem = self.problem.as_ref()?;
+        let is_about = problem.about().is_some_and(|about| is_in(about, name));
+        is_about.then(|| shown(problem.detail()))
     }
 
     /// The mistake that is in none of these fields.
     fn wrong_besides(&self, names: &[&str]) -> Option<String> {
         let problem = self.problem.as_ref()?;
         match problem.about() {
-            Some(name) if names.contains(&name) => None,
+            Some(about) if names.iter().any(|name| is_in(about, name)) => None,
             Some(name) => Some(shown(&format!("{name}: {}", problem.detail()))),
             None => Some(shown(problem.detail())),
         }
     }
+}
+
+/// Whether a problem about this setting is one of the field of this name: `headers.x-team` is in
+/// the field `headers`.
+fn is_in(about: &str, name: &str) -> bool {
+    let rest = about.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

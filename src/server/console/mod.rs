@@ -63,13 +63,7 @@ use super::{problem::Problem, state::State};
 pub(super) fn routes() -> Router<State> {
     let routes = Router::new();
     #[cfg(feature = "webhook")]
-    let routes = routes
-        .route("/admin/webhooks", get(webhooks::list))
-        .route("/admin/webhooks/{name}", get(webhooks::page))
-        .route("/admin/webhooks/{name}/pause", post(webhooks::pause))
-        .route("/admin/webhooks/{name}/resume", post(webhooks::resume))
-        .route("/admin/webhooks/{name}/test", post(webhooks::test))
-        .route("/admin/webhooks/{name}/replay", post(webhooks::replay));
+    let routes = routes.merge(of_webhooks());
     routes
         .route("/", get(entries::page))
         .route("/entry/{id}", get(entry::page))
@@ -87,6 +81,45 @@ pub(super) fn routes() -> Router<State> {
         .route("/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::asset))
+}
+
+/// The routes of the pages of webhooks.
+#[cfg(feature = "webhook")]
+fn of_webhooks() -> Router<State> {
+    use webhooks::{change, deliveries};
+
+    Router::new()
+        .route("/admin/webhooks", get(webhooks::all).post(change::add))
+        .route("/admin/webhook-check", post(change::check_new))
+        .route("/admin/webhooks/{name}", get(webhooks::page))
+        .route(
+            "/admin/webhooks/{name}/settings",
+            get(change::page).post(change::change),
+        )
+        .route(
+            "/admin/webhooks/{name}/settings/check",
+            post(change::check_change),
+        )
+        .route("/admin/webhooks/{name}/rotate", post(change::rotate))
+        .route("/admin/webhooks/{name}/retire", post(change::retire))
+        .route("/admin/webhooks/{name}/remove", post(change::remove))
+        .route("/admin/webhooks/{name}/pause", post(webhooks::pause))
+        .route("/admin/webhooks/{name}/resume", post(webhooks::resume))
+        .route("/admin/webhooks/{name}/test", post(webhooks::test))
+        .route("/admin/webhooks/{name}/replay", post(webhooks::replay))
+        .route("/admin/webhooks/{name}/deliveries", get(deliveries::list))
+        .route(
+            "/admin/webhooks/{name}/deliveries/{id}",
+            get(deliveries::page),
+        )
+        .route(
+            "/admin/webhooks/{name}/deliveries/{id}/resend",
+            post(deliveries::resend),
+        )
+        .route(
+            "/admin/webhooks/{name}/deliveries/{id}/skip",
+            post(deliveries::skip),
+        )
 }
 
 /// The head of a request for a page. Whatever refuses the request answers with a page then.

@@ -90,10 +90,10 @@ pub(in crate::webhook) struct Kept {
     pub(in crate::webhook) delivery_id: String,
     #[serde(alias = "endpoint")]
     webhook: String,
-    given_up: Timestamp,
-    attempts: u32,
+    pub(in crate::webhook) given_up: Timestamp,
+    pub(in crate::webhook) attempts: u32,
     #[serde(alias = "why")]
-    reason: String,
+    pub(in crate::webhook) reason: String,
     #[serde(default)]
     ranges: Vec<EntryRange>,
     #[serde(default)]

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A log with a webhook to this address, which has secrets in its settings.
-async fn with_a_webhook(url: &str) -> Served {
+pub(super) async fn with_a_webhook(url: &str) -> Served {
     let options = RouterOptions::new()
         .webhook_egress(["loopback"])
         .webhook_allow_http(true);
@@ -24,14 +24,14 @@ async fn with_a_webhook(url: &str) -> Served {
     served
 }
 
-fn check_has_no_secret(page: &str) {
+pub(super) fn check_has_no_secret(page: &str) {
     for secret in ["3141592653", "2718281828", "1414213562", "whsec_"] {
         assert!(!page.contains(secret), "{secret}");
     }
 }
 
-const HOOKS: &str = "/audit/admin/webhooks";
-const SIEM: &str = "/audit/admin/webhooks/siem";
+pub(super) const HOOKS: &str = "/audit/admin/webhooks";
+pub(super) const SIEM: &str = "/audit/admin/webhooks/siem";
 
 #[tokio::test]
 async fn a_webhook_is_shown_without_secrets_and_paused_and_resumed() {
