@@ -23,7 +23,7 @@ async fn get(served: &Served, path: &str, cookie: &str) -> Answer {
 }
 
 /// The text of a page that was answered with this status.
-async fn page(served: &Served, path: &str, cookie: &str, status: u16) -> String {
+pub(crate) async fn page(served: &Served, path: &str, cookie: &str, status: u16) -> String {
     let answer = get(served, path, cookie).await;
     assert_eq!(answer.status, status, "{path}: {}", answer.text());
     assert_eq!(
@@ -44,22 +44,28 @@ fn navigation(page: &str) -> Vec<String> {
         .collect()
 }
 /// A form that a page sends, and the answer to which leads back to a page.
-async fn sent(served: &Served, path: &str, body: &str, cookie: &str, back: &str) {
+pub(crate) async fn sent(served: &Served, path: &str, body: &str, cookie: &str, back: &str) {
     let answer = form(served, path, body, Some(cookie)).await;
     assert_eq!(answer.status, 303, "{path}: {}", answer.text());
     assert_eq!(answer.header(axum::http::header::LOCATION), back);
 }
 
 /// A form that is refused with this status, and the page that says why.
-async fn refused(served: &Served, path: &str, body: &str, cookie: &str, status: u16) -> String {
+pub(crate) async fn refused(
+    served: &Served,
+    path: &str,
+    body: &str,
+    cookie: &str,
+    status: u16,
+) -> String {
     let answer = form(served, path, body, Some(cookie)).await;
     assert_eq!(answer.status, status, "{path}: {}", answer.text());
     answer.text().to_owned()
 }
 
-const HOSTILE: &str = "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%E2%80%AE";
+pub(crate) const HOSTILE: &str = "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%E2%80%AE";
 
-fn check_is_text(page: &str) {
+pub(crate) fn check_is_text(page: &str) {
     for forbidden in ["<script>", "\u{202e}"] {
         assert!(!page.contains(forbidden), "{forbidden:?}");
     }

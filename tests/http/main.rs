@@ -17,6 +17,7 @@ mod compared;
 mod console_administration;
 mod console_pages;
 mod console_sessions;
+mod console_views;
 mod counts_entries;
 mod description;
 mod downloads_are_whole;

@@ -56,16 +56,27 @@ async fn take_form<T>(
     change: impl AsyncFnOnce(Asker, Fields) -> Result<T, Problem>,
 ) -> Result<(Asker, Result<T, Draft>), Problem> {
     let asker = admit_form(visit)?;
+    let changed = take_fields(request, asker.clone(), body, refused, change).await?;
+    Ok((asker, changed))
+}
+
+/// The same for somebody who is let in already.
+pub(super) async fn take_fields<T>(
+    request: &AdminRequest,
+    asker: Asker,
+    body: Body,
+    refused: RefusedChange,
+    change: impl AsyncFnOnce(Asker, Fields) -> Result<T, Problem>,
+) -> Result<Result<T, Draft>, Problem> {
     let mut fields = Vec::new();
-    let changed = request.change_by(asker.clone(), refused, async |asker| {
+    let changed = request.change_by(asker, refused, async |asker| {
         fields = form::fields(&request.head, body).await?;
         change(asker, fields.clone()).await
     });
-    let changed = match changed.await {
-        Ok(made) => Ok(made),
-        Err(problem) => Err(Draft::of(fields, problem)?),
-    };
-    Ok((asker, changed))
+    match changed.await {
+        Ok(made) => Ok(Ok(made)),
+        Err(problem) => Ok(Err(Draft::of(fields, problem)?)),
+    }
 }
 
 /// Lets an administrator change something by a button alone, and leads back to a page.
@@ -96,7 +107,7 @@ fn as_settings(fields: &[(String, String)]) -> Result<Map<String, Value>, Proble
 }
 
 /// Leads back to a page below the mount, after a change.
-fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
+pub(super) fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
     let to = HeaderValue::try_from(below(&visit.mount(), path))
         .map_err(|_| Problem::parameter("path", "it can't stand in a header"))?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
@@ -104,7 +115,7 @@ fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
 
 /// A form as it was sent and refused; an empty one without a problem.
 #[derive(Default)]
-struct Draft {
+pub(super) struct Draft {
     fields: Fields,
     problem: Option<Problem>,
 }
@@ -125,17 +136,17 @@ impl Draft {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         let problem = self.problem.as_ref();
         problem.map_or(StatusCode::OK, Problem::status)
     }
 
-    fn is_sent(&self) -> bool {
+    pub(super) fn is_sent(&self) -> bool {
         self.problem.is_some()
     }
 
     /// The text that was written in a field.
-    fn value(&self, name: &str) -> &str {
+    pub(super) fn value(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
@@ -147,14 +158,14 @@ impl Draft {
     }
 
     /// The mistake in a field, or in a part of it.
-    fn wrong(&self, name: &str) -> Option<String> {
+    pub(super) fn wrong(&self, name: &str) -> Option<String> {
         let problem = self.problem.as_ref()?;
         let is_about = problem.about().is_some_and(|about| is_in(about, name));
         is_about.then(|| shown(problem.detail()))
     }
 
     /// The mistake that is in none of these fields.
-    fn wrong_besides(&self, names: &[&str]) -> Option<String> {
+    pub(super) fn wrong_besides(&self, names: &[&str]) -> Option<String> {
         let problem = self.problem.as_ref()?;
         match problem.about() {
             Some(about) if names.iter().any(|name| is_in(about, name)) => None,

@@ -18,6 +18,8 @@ mod results;
 mod row;
 mod subject;
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     http::StatusCode,
@@ -32,6 +34,7 @@ use self::{
 use super::{
     frame::Frame,
     selection::Selection,
+    views::{self, ViewMenu},
     visit::{Visit, below, html},
 };
 use crate::{
@@ -39,6 +42,9 @@ use crate::{
     query::Query,
     server::{access::Scope, problem::Problem, state::Asker},
 };
+
+/// How long a page may read the saved views.
+const VIEW_TIME: Duration = Duration::from_secs(1);
 
 /// `GET /`
 pub(super) async fn page(visit: Visit) -> Response {
@@ -63,7 +69,7 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     match made {
         // Shown beside the line that it is about, with what was written there.
         Err(problem) if problem.status() == StatusCode::BAD_REQUEST => {
-            let mut page = EntriesPage::new(visit, &asker, &selection, now);
+            let mut page = EntriesPage::new(visit, &asker, &selection, now).await;
             page.search.problem = Some(words(&problem));
             Ok(html(problem.status(), &page))
         }
@@ -82,7 +88,7 @@ async fn found(
     let question = Question::new(selection, asker, now)?;
     let answer = question.answer(visit).await?;
     record(visit, asker, given, &answer)?;
-    let mut page = EntriesPage::new(visit, asker, selection, now);
+    let mut page = EntriesPage::new(visit, asker, selection, now).await;
     page.results = Some(Results::new(selection, &answer, now));
     Ok(html(StatusCode::OK, &page))
 }
@@ -93,12 +99,20 @@ struct EntriesPage {
     frame: Frame,
     search: SearchBar,
     range: RangeMenu,
+    views: ViewMenu,
     results: Option<Results>,
 }
 
 impl EntriesPage {
-    fn new(visit: &Visit, asker: &Asker, selection: &Selection, now: Timestamp) -> Self {
+    async fn new(visit: &Visit, asker: &Asker, selection: &Selection, now: Timestamp) -> Self {
+        let tenant = asker.access.tenant.clone();
+        let views = visit.read_within(VIEW_TIME, move |reader| {
+            views::read(reader, tenant.as_deref())
+        });
+        // The page of the views says why they can't be read, and so do the server's own messages.
+        let views = views.await.ok().flatten().unwrap_or_default();
         Self {
+            views: ViewMenu::new(visit, asker, selection, &views),
             frame: visit.frame(Some(&asker.access)),
             search: SearchBar::new(selection),
             range: RangeMenu::new(selection, now),

@@ -18,6 +18,7 @@
 //! selection  what the URL asks for; search: the same as a line that people write
 //! entries    the page of entries: facets, histogram, table
 //! entry      the page of one entry
+//! views      saved views: names for what the URL of the page of entries asks for
 //! catalogue  the page of the event types
 //! health     the page of the health
 //! administration  the pages of administrators: tokens, settings, holds, webhooks
@@ -44,6 +45,7 @@ mod selection;
 pub(super) mod session;
 mod sign_in;
 mod text;
+mod views;
 mod visit;
 
 use axum::{
@@ -67,6 +69,8 @@ pub(super) fn routes() -> Router<State> {
     routes
         .route("/", get(entries::page))
         .route("/entry/{id}", get(entry::page))
+        .route("/views", get(views::page).post(views::save))
+        .route("/views/{id}/remove", post(views::remove))
         .route("/catalogue", get(catalogue::page))
         .route("/health", get(health::page))
         .route("/admin/tokens", get(tokens::page).post(tokens::create))
@@ -125,7 +129,7 @@ fn of_webhooks() -> Router<State> {
 /// The head of a request for a page. Whatever refuses the request answers with a page then.
 pub(super) fn head_of_page(request: &Request) -> Option<Parts> {
     let path = request.uri().path();
-    let is_page = matches!(path, "/" | "/sign-in" | "/catalogue" | "/health")
+    let is_page = matches!(path, "/" | "/sign-in" | "/catalogue" | "/health" | "/views")
         || path.starts_with("/entry/")
         || path.starts_with("/admin/");
     if !is_page || request.method() != Method::GET {
@@ -146,5 +150,6 @@ pub(super) fn refused(app: &State, head: &Parts, problem: &Problem) -> Response 
 /// Whether the request is a form, whose body is read.
 pub(super) fn takes_body(method: &Method, path: &str) -> bool {
     let signs = *method == Method::POST && matches!(path, "/sign-in" | "/sign-out");
-    signs || administration::takes_body(method, path)
+    let is_view = *method == Method::POST && path == "/views";
+    signs || is_view || administration::takes_body(method, path)
 }

@@ -159,7 +159,7 @@ mod tests {
     fn each_delivery_is_listed_once_in_its_last_state() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
-        fs::create_dir_all(dir.path().join("state")).unwrap();
+        fs::create_dir_all(dir.path().join("state/locks")).unwrap();
         let webhook = Webhook::new("siem", "https://siem.example.com/", ["a.*"]);
         let webhook = Stored::new("1".into(), webhook);
         let key = webhook.key();

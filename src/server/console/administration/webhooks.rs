@@ -39,11 +39,11 @@ use crate::{
 
 const LIST: &str = "admin/webhooks";
 /// How many attempts of a webhook are shown.
-const ATTEMPTS: usize = 20;
+const ATTEMPTS: usize = 10;
 /// How many dead letters of a webhook are shown.
 const LETTERS: LetterPage = LetterPage {
     skip: 0,
-    most: 20,
+    most: 10,
     most_bytes: 8 << 20,
 };
 

@@ -92,14 +92,21 @@ fn name_of(state: DeliveryState) -> (&'static str, &'static str) {
     found.map_or(("", ""), |(_, name, title)| (name, title))
 }
 
-/// The state of one delivery in words, and the class that colours it.
-fn words(state: DeliveryState) -> (&'static str, &'static str) {
-    match state {
-        DeliveryState::Waiting => ("waiting", "unknown"),
-        DeliveryState::DeadLetter => ("dead letter", "failure"),
-        DeliveryState::Delivered => ("delivered", "success"),
-        DeliveryState::Ended => ("ended otherwise", "unknown"),
-    }
+/// The state of one delivery in words, the class that colours it, and its sign.
+fn words(state: DeliveryState) -> Words {
+    let (text, kind, sign) = match state {
+        DeliveryState::Waiting => ("waiting", "unknown", "clock"),
+        DeliveryState::DeadLetter => ("dead letter", "failure", "failure"),
+        DeliveryState::Delivered => ("delivered", "success", "success"),
+        DeliveryState::Ended => ("ended otherwise", "unknown", "unknown"),
+    };
+    Words { text, kind, sign }
+}
+
+struct Words {
+    text: &'static str,
+    kind: &'static str,
+    sign: &'static str,
 }
 
 /// `GET /admin/webhooks/{name}/deliveries`
@@ -220,8 +227,7 @@ struct Choice {
 struct Row {
     id: String,
     time: Time,
-    state: &'static str,
-    kind: &'static str,
+    state: Words,
     result: String,
     status: Option<u16>,
     attempts: u32,
@@ -260,12 +266,10 @@ impl ListPage {
 
 impl Row {
     fn new(delivery: &ListedDelivery, now: Timestamp) -> Self {
-        let (state, kind) = words(delivery.state);
         Self {
             id: shown(&delivery.delivery_id),
             time: Time::new(delivery.time, now),
-            state,
-            kind,
+            state: words(delivery.state),
             result: delivery.result.as_deref().map(shown).unwrap_or_default(),
             status: delivery.status,
             attempts: delivery.attempts,
@@ -280,8 +284,7 @@ struct DeliveryPage {
     frame: Frame,
     webhook: String,
     id: String,
-    state: &'static str,
-    kind: &'static str,
+    state: Words,
     entries: String,
     missing: usize,
     first: Option<Time>,
@@ -309,14 +312,12 @@ struct Request {
 impl DeliveryPage {
     fn new(frame: Frame, report: &DeliveryReport) -> Self {
         let now = Timestamp::now();
-        let (state, kind) = words(report.state);
         let attempts = report.attempts.iter();
         Self {
             frame,
             webhook: shown(&report.webhook),
             id: shown(&report.delivery_id),
-            state,
-            kind,
+            state: words(report.state),
             entries: entries(report.entries as u64),
             missing: report.missing,
             first: report.first.map(|time| Time::new(time, now)),

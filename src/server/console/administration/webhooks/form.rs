@@ -105,6 +105,11 @@ impl Field {
         }
     }
 
+    /// The height of a field of lines.
+    pub(super) fn rows(&self) -> usize {
+        self.value.lines().count().clamp(2, 8)
+    }
+
     /// The kind, as the template has it.
     pub(super) fn control(&self) -> &'static str {
         match self.kind {

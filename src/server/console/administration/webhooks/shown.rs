@@ -4,7 +4,7 @@
 use super::spark::Spark;
 use crate::{
     entry::{Timestamp, json::Json},
-    server::console::text::{Time, number, shown, shown_lines},
+    server::console::text::{Time, format, number, shown, shown_lines},
     webhook::{Attempt, DeadLetter, WebhookReport},
 };
 
@@ -101,7 +101,7 @@ impl State {
                     "Next attempt",
                     report
                         .next_attempt
-                        .map_or("–".to_owned(), |at| at.to_string()),
+                        .map_or("–".to_owned(), |at| format(at, "%b %-d, %H:%M:%S UTC")),
                 ),
                 ("Entries delivered", number(status.delivered)),
                 ("Entries given up", number(status.dead_lettered)),
@@ -134,7 +134,9 @@ pub(super) fn settings(report: &WebhookReport) -> Vec<Setting> {
         name,
     };
     let is_said = |(name, value): &(String, Json)| {
-        name != "name" && !matches!(value.to_string().as_str(), "null" | "{}" | "[]")
+        // The secrets are counted beside the button that rotates them.
+        !matches!(name.as_str(), "name" | "signing_secrets")
+            && !matches!(value.to_string().as_str(), "null" | "{}" | "[]")
     };
     all.into_iter().filter(is_said).map(setting).collect()
 }
@@ -146,6 +148,16 @@ fn plain(value: &Json) -> String {
         Json::List(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
         // So a secret is shown.
         value if value.to_string() == r#"{"set":true}"# => "set".to_owned(),
+        Json::Object(members) => {
+            let member =
+                |(name, value): (String, Json)| format!("{}: {}", shown(&name), plain(&value));
+            members
+                .clone()
+                .into_iter()
+                .map(member)
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
         value => shown(&value.to_string()),
     }
 }
