@@ -43,7 +43,7 @@ async fn a_view_is_saved_shown_in_the_menu_and_removed() {
     let saved = (there.replace('&', "&#38;"), "Failed sign-ins".to_owned());
     for (visitor, may_save) in [(&admin, true), (&reader, false)] {
         let there = page(&served, there, visitor, 200).await;
-        assert_eq!(menu(&there), [saved.clone()]);
+        assert_eq!(menu(&there), std::slice::from_ref(&saved));
         assert!(there.contains("range=7d\" aria-current=\"true\"><bdi>Failed"));
         assert_eq!(there.contains("action=\"/audit/views\""), may_save);
         let list = page(&served, VIEWS, visitor, 200).await;
@@ -92,7 +92,7 @@ async fn a_view_that_the_page_would_not_take_is_refused() {
         ("name=a&query=search%3Dann", "search first"),
         ("name=a&query=%25zz", "percent-encoded"),
         (
-            &*format!("name=a&query=actor%3D{}", "n".repeat(2000)),
+            &*format!("name=a&query=actor%3D{0}%26actor%3Dx{0}", "n".repeat(1000)),
             "2000 at most",
         ),
         ("name=a&query=&other=b", "other: there is no such field"),
@@ -108,10 +108,7 @@ async fn a_view_that_the_page_would_not_take_is_refused() {
     let elsewhere = "name=b&query=%2F%2Fevil.example%2F%3Factor%3Dann";
     refused(&served, VIEWS, elsewhere, &admin, 400).await;
     let text = format!("name={HOSTILE}&query=actor%3D{HOSTILE}");
-    let path = format!(
-        "/audit?actor={}",
-        HOSTILE.replace("(", "(").replace("%2F", "/")
-    );
+    let path = format!("/audit?actor={}", HOSTILE.replace("%2F", "/"));
     sent(&served, VIEWS, &text, &admin, &path).await;
     for path in ["/audit", VIEWS] {
         check_is_text(&page(&served, path, &admin, 200).await);

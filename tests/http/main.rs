@@ -15,6 +15,7 @@ mod support;
 mod callers_are_limited;
 mod compared;
 mod console_administration;
+mod console_exports;
 mod console_pages;
 mod console_sessions;
 mod console_views;

@@ -4,6 +4,7 @@
 //! answer     what the log has for the page, within a bounded time
 //! bar        the line of the search, and the range
 //! results    all below it: counts, entries, links to others
+//! export     the menu of downloads
 //! facets     the most frequent values, each with its count
 //! histogram  counts over time
 //! row        an entry in the table
@@ -12,6 +13,7 @@
 
 mod answer;
 mod bar;
+mod export;
 mod facets;
 mod histogram;
 mod results;
@@ -29,6 +31,7 @@ use axum::{
 use self::{
     answer::{Answer, Question},
     bar::{RangeMenu, SearchBar},
+    export::ExportMenu,
     results::Results,
 };
 use super::{
@@ -88,7 +91,9 @@ async fn found(
     let question = Question::new(selection, asker, now)?;
     let answer = question.answer(visit).await?;
     record(visit, asker, given, &answer)?;
+    let export = ExportMenu::new(visit, asker, selection, &answer, now).await?;
     let mut page = EntriesPage::new(visit, asker, selection, now).await;
+    page.export = export;
     page.results = Some(Results::new(selection, &answer, now));
     Ok(html(StatusCode::OK, &page))
 }
@@ -100,6 +105,7 @@ struct EntriesPage {
     search: SearchBar,
     range: RangeMenu,
     views: ViewMenu,
+    export: Option<ExportMenu>,
     results: Option<Results>,
 }
 
@@ -116,6 +122,7 @@ impl EntriesPage {
             frame: visit.frame(Some(&asker.access)),
             search: SearchBar::new(selection),
             range: RangeMenu::new(selection, now),
+            export: None,
             results: None,
         }
     }

@@ -114,12 +114,6 @@ impl Frame {
             path => self.here == path || self.here.starts_with(&format!("{path}/")),
         }
     }
-
-    /// Whether the visitor may download entries.
-    pub(super) fn may_export(&self) -> bool {
-        let visitor = self.visitor.as_ref();
-        visitor.is_some_and(|visitor| visitor.scope >= Scope::Export)
-    }
 }
 
 /// The theme that the visitor has chosen, which a script keeps in a cookie.

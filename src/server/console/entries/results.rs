@@ -11,7 +11,7 @@ use super::{
 use crate::{
     entry::Timestamp,
     server::console::{
-        selection::{COLUMNS, Range, Selection, Split, Start, query},
+        selection::{COLUMNS, Range, Selection, Split, Start},
         text::{Time, entries},
     },
 };
@@ -26,8 +26,6 @@ pub(super) struct Results {
     pub(super) table: Table,
     pub(super) complete_until: Option<Time>,
     pub(super) notices: Vec<&'static str>,
-    /// The query of a download of all that is selected.
-    pub(super) export: String,
 }
 
 /// A column that can be left out.
@@ -74,8 +72,6 @@ impl Results {
         let is_partial =
             found.is_some_and(|found| found.is_partial) || stats.is_some_and(|stats| !stats.exact);
         let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
-        let export = selection.parameters(now);
-        let export = export.iter().filter(|(name, _)| name != "include");
         let subject = answer.subject.as_ref();
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
@@ -96,7 +92,6 @@ impl Results {
                 .into_iter()
                 .filter_map(|(holds, notice)| holds.then_some(notice))
                 .collect(),
-            export: query(export.map(|(name, value)| (&**name, &**value))),
         }
     }
 }
