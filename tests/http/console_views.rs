@@ -49,6 +49,7 @@ async fn a_view_is_saved_shown_in_the_menu_and_removed() {
         let list = page(&served, VIEWS, visitor, 200).await;
         assert!(list.contains("<code><bdi>outcome:failure</bdi></code>"));
         assert!(list.contains("Last 7 days") && list.contains("by <bdi>"));
+        assert!(list.contains("aria-current=\"page\">Entries</a>"));
         assert_eq!(list.contains("/remove\""), may_save);
     }
     let list = page(&served, VIEWS, &admin, 200).await;

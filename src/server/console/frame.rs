@@ -110,7 +110,7 @@ impl Frame {
     /// Whether this is the page that is shown, or the one that it belongs to.
     pub(super) fn is_here(&self, page: &Page) -> bool {
         match page.path {
-            "" => self.here.is_empty() || self.here.starts_with("entry/"),
+            "" => matches!(&*self.here, "" | "views") || self.here.starts_with("entry/"),
             path => self.here == path || self.here.starts_with(&format!("{path}/")),
         }
     }

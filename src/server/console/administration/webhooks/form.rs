@@ -319,8 +319,8 @@ pub(super) fn patch(fields: &Fields, webhook: &Webhook) -> Result<Settings, Prob
     let now = current(webhook);
     let given = fields.iter().find(|(name, _)| name == "before");
     if given.is_none_or(|(_, before)| *before != digest(&now)) {
-        let detail = "the settings were changed meanwhile by somebody else; look at them below, \
-                      and send the form again to change them to these";
+        let detail = "the settings were changed meanwhile by somebody else; look at the webhook's \
+                      page, and send the form again if they should be these";
         let status = axum::http::StatusCode::CONFLICT;
         return Err(Problem::new(status, "Conflict", detail));
     }
