@@ -164,6 +164,13 @@ impl Draft {
         is_about.then(|| shown(problem.detail()))
     }
 
+    /// The mistake in a setting as such, and not in a part of it.
+    #[cfg(feature = "webhook")]
+    fn wrong_exactly(&self, name: &str) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        (problem.about() == Some(name)).then(|| shown(problem.detail()))
+    }
+
     /// The mistake that is in none of these fields.
     pub(super) fn wrong_besides(&self, names: &[&str]) -> Option<String> {
         let problem = self.problem.as_ref()?;

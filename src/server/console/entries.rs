@@ -20,7 +20,7 @@ mod results;
 mod row;
 mod subject;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::{
@@ -89,9 +89,11 @@ async fn found(
     now: Timestamp,
 ) -> Result<Response, Problem> {
     let question = Question::new(selection, asker, now)?;
+    let asked = Instant::now();
     let answer = question.answer(visit).await?;
+    let took = asked.elapsed();
     record(visit, asker, given, &answer)?;
-    let export = ExportMenu::new(visit, asker, selection, &answer, now).await?;
+    let export = ExportMenu::new(visit, asker, selection, &answer, now, took).await?;
     let mut page = EntriesPage::new(visit, asker, selection, now).await;
     page.export = export;
     page.results = Some(Results::new(selection, &answer, now));

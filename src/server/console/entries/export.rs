@@ -2,7 +2,7 @@
 //! will be.
 //!
 //! A download has the reads of the log as well, which the page leaves out, so the entries are
-//! counted once more; that takes no longer than [`COUNT_TIME`]. The length is estimated: the
+//! counted once more, if the answers of the page came fast. The length is estimated: the
 //! entries that the page shows are written in the format, and stand for all.
 
 use std::{
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// How long the entries of a download may be counted.
+/// How long the entries of a download may be counted, if the page took no longer until then.
 const COUNT_TIME: Duration = Duration::from_millis(300);
 /// How much of the entries is compressed for an estimate.
 const SAMPLE: usize = 64 * 1024;
@@ -52,35 +52,44 @@ pub(in crate::server::console) struct Download {
 }
 
 impl ExportMenu {
-    /// The menu, for a visitor who may download entries.
+    /// The menu, for a visitor who may download entries. The answers of the page took this long.
     pub(super) async fn new(
         visit: &Visit,
         asker: &Asker,
         selection: &Selection,
         answer: &Answer,
         now: Timestamp,
+        took: Duration,
     ) -> Result<Option<Self>, Problem> {
         if asker.access.scope < Scope::Export {
             return Ok(None);
         }
         let mut params = selection.parameters(now);
         params.retain(|(name, _)| name != "include");
-        let count = count(visit, asker, &params).await?;
+        let count = match took < COUNT_TIME {
+            true => count(visit, asker, &params).await?,
+            false => None,
+        };
         let shown = answer.stats.as_ref().map(|stats| stats.total);
         let found = answer.found.as_ref();
         let sample = found.map_or(&[][..], |found| &found.entries);
         let download =
             |format: &str| Download::new(asker, &params, format, count.or(shown), sample);
         Ok(Some(Self {
-            count: match (count, shown) {
-                (Some(count), _) => entries(count),
-                (None, Some(shown)) => format!("at least {}", entries(shown)),
-                (None, None) => "Not counted".to_owned(),
-            },
+            count: words(count, shown),
             downloads: ExportFormat::names()
                 .map(download)
                 .collect::<Result<_, _>>()?,
         }))
+    }
+}
+
+/// The number of entries in a download, or the least that it can be: those that the page counts.
+fn words(count: Option<u64>, shown: Option<u64>) -> String {
+    match (count, shown) {
+        (Some(count), _) => entries(count),
+        (None, Some(shown)) => format!("At least {}", entries(shown)),
+        (None, None) => "Not counted".to_owned(),
     }
 }
 
