@@ -136,12 +136,21 @@ async fn a_server_that_only_reads_offers_no_change() {
         ..served
     };
     let cookie = signed_in(&served, &served.token).await;
-    for path in ["/audit/admin/tokens", "/audit/admin/settings"] {
-        let page = page(&served, path, &cookie, 200).await;
+    for path in ["tokens", "settings", "webhooks"] {
+        let path = format!("/audit/admin/{path}");
+        let page = page(&served, &path, &cookie, 200).await;
         assert!(page.contains("nothing can be changed here"));
         assert_eq!(page.matches("<form").count(), 1, "only that to sign out");
     }
-    refused(&served, "/audit/admin/tokens", "name=a", &cookie, 503).await;
+    for path in [
+        "/audit/admin/tokens",
+        "/audit/admin/webhooks",
+        "/audit/views",
+    ] {
+        refused(&served, path, "name=a", &cookie, 503).await;
+    }
+    let home = page(&served, "/audit", &cookie, 200).await;
+    assert!(!home.contains("action=\"/audit/views\""));
     let health = page(&served, "/audit/health", &cookie, 200).await;
     assert!(health.contains("only reads the log") && !health.contains("This process<"));
 }

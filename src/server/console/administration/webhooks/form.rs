@@ -3,8 +3,7 @@
 //! Its fields are the settings as [`Webhook::SETTINGS`] declares them, so that the form, the API and
 //! the program have the same ones. In come the texts of the fields; out go settings for the API's
 //! own checks, or, for a webhook that exists, a merge patch of those that are to be changed. A
-//! secret is never in the form: [`KEPT`] stands for one that stays.
-
+//! secret that is set is never in the form: [`KEPT`] stands for one that stays.
 //!
 //! ```text
 //! current   the settings of a webhook, as the form has them
