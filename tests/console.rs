@@ -1,6 +1,6 @@
 //! The console in a real browser, Chromium: with scripts and without.
 
-#![cfg(all(feature = "console", feature = "macros"))]
+#![cfg(all(feature = "console", feature = "macros", feature = "webhook"))]
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use std::{
 
 use tracing_audit::{
     AuditLog, audit,
-    http::{NewToken, Scope, ServeOptions, Server},
+    http::{NewToken, RouterOptions, Scope, ServeOptions, Server},
 };
 use tracing_subscriber::prelude::*;
 
@@ -55,7 +55,11 @@ async fn people_find_their_way_with_scripts_and_without() {
     };
     let (info, token) = log.tokens().create(new).unwrap();
     let code = log.tokens().sign_in_code(&info.id).unwrap().unwrap();
-    let options = ServeOptions::new(([127, 0, 0, 1], 0).into());
+    let routes = RouterOptions::new()
+        .webhook_egress(["loopback"])
+        .webhook_allow_http(true);
+    let options = ServeOptions::new(([127, 0, 0, 1], 0).into()).router(routes);
+    let dispatcher = log.webhooks().run().unwrap();
     let server = Server::bind(&log, options).await.unwrap();
     let url = format!("http://{}/audit", server.local_addr());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -74,6 +78,7 @@ async fn people_find_their_way_with_scripts_and_without() {
     let output = browsing.await.unwrap().unwrap();
     drop(stop);
     serving.await.unwrap();
+    drop(dispatcher);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }

@@ -60,6 +60,18 @@ impl Asked {
         })
     }
 
+    /// The name of the file.
+    #[cfg(feature = "console")]
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The filter of the entries in it.
+    #[cfg(feature = "console")]
+    pub(super) fn into_filter(self) -> Filter {
+        self.filter
+    }
+
     /// Whether the file is made while it is sent.
     pub(super) fn is_streamed(&self) -> bool {
         !self.format.is_copied() || self.filter.has_field_filters()

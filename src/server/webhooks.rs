@@ -27,7 +27,7 @@ use super::{
 use crate::{
     entry::json::members,
     error::Error,
-    webhook::{self, Refusal},
+    webhook::{self, LetterPage, Refusal},
 };
 
 const MOST_ATTEMPTS: usize = 100;
@@ -35,7 +35,11 @@ const MOST_LETTERS: usize = 100;
 /// The number of dead letters in an answer unless the request has a `limit`. It is small because
 /// dead letters carry their entries.
 const LETTERS: usize = 20;
+/// The most bytes of entries in an answer, as in a page of entries.
+const LETTER_BYTES: usize = 8 << 20;
 
+#[cfg(feature = "console")]
+pub(super) use change::{make, to_receiver};
 pub(super) use metrics::metrics;
 #[cfg(feature = "console")]
 pub(super) use request::REFUSED;
@@ -133,19 +137,24 @@ async fn attempts(request: WebhookRequest) -> Result<Response, Problem> {
 async fn dead_letters(request: WebhookRequest) -> Result<Response, Problem> {
     let asker = request.admit()?;
     let paging = Paging::parse(&request.head, LETTERS, MOST_LETTERS)?;
-    let Paging { offset, limit, .. } = paging;
+    let page = LetterPage {
+        skip: paging.offset,
+        most: paging.limit,
+        most_bytes: LETTER_BYTES,
+    };
     let name = request.name();
     let letters = request.read(move |app, _| match webhook::find(&app.layout, &name)? {
-        Some(_) => webhook::dead_letters(&app.layout, &app.reader, &name, offset, limit).map(Ok),
+        Some(_) => webhook::dead_letters(&app.layout, &app.reader, &name, page).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let letters = letters.await?;
     let description = "Dead letters of a webhook were read";
     request.record_read(&asker, description, &paging.given, letters.is_ok())?;
     let (total, letters) = letters.map_err(refused)?;
+    let has_more = paging.offset.saturating_add(letters.len()) < total;
     Ok(answer(
         StatusCode::OK,
-        &members! { "dead_letters": letters, "total": total },
+        &members! { "dead_letters": letters, "total": total, "has_more": has_more },
     ))
 }
 

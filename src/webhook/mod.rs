@@ -52,12 +52,18 @@ pub(crate) mod unread;
 #[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
     admin::{Administrator, Refusal, delivery::report as delivery},
-    queue::{attempts::read as attempts, dead_letter::dead_letters},
+    queue::{
+        attempts::read as attempts,
+        dead_letter::{LetterPage, dead_letters},
+    },
     settings::{
         OutsidePolicy,
         stored::{dispatcher, find, report, reports},
     },
 };
+// The console shows deliveries in a list of its own.
+#[cfg(all(feature = "console", feature = "webhook"))]
+pub(crate) use self::admin::listed::{ListedDelivery, MOST_LETTERS, deliveries};
 #[cfg(feature = "webhook")]
 pub use self::{
     admin::{

@@ -22,9 +22,18 @@ enum Rule {
     OwnPage,
     /// An administrator of all tenants, by a page of this server. The requests here come from one.
     AdminForm,
+    /// The same for the holder of a token with this scope, for all tenants or for one.
+    HolderForm(Scope),
 }
 
-use Rule::{AdminForm, Anyone, Holder, OfAllTenants, OwnPage};
+use Rule::{AdminForm, Anyone, Holder, HolderForm, OfAllTenants, OwnPage};
+
+impl Rule {
+    /// Whether only a page of this server may send the request, with who is known.
+    fn is_form(self) -> bool {
+        matches!(self, AdminForm | HolderForm(_))
+    }
+}
 
 const ADMIN: Rule = OfAllTenants(Scope::Admin);
 
@@ -72,6 +81,9 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/entry/{id}", Holder(Scope::Read)),
     ("GET", "/suggestions", Holder(Scope::Read)),
     ("GET", "/catalogue", Holder(Scope::Read)),
+    ("GET", "/views", Holder(Scope::Read)),
+    ("POST", "/views", HolderForm(Scope::Admin)),
+    ("POST", "/views/{id}/remove", HolderForm(Scope::Admin)),
     ("GET", "/health", OfAllTenants(Scope::Read)),
     ("GET", "/admin/tokens", ADMIN),
     ("POST", "/admin/tokens", AdminForm),
@@ -81,7 +93,27 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("POST", "/admin/settings/holds", AdminForm),
     ("POST", "/admin/settings/holds/{name}/release", AdminForm),
     ("GET", "/admin/webhooks", ADMIN),
+    ("POST", "/admin/webhooks", AdminForm),
+    ("POST", "/admin/webhook-check", AdminForm),
     ("GET", "/admin/webhooks/{name}", ADMIN),
+    ("GET", "/admin/webhooks/{name}/settings", ADMIN),
+    ("POST", "/admin/webhooks/{name}/settings", AdminForm),
+    ("POST", "/admin/webhooks/{name}/settings/check", AdminForm),
+    ("POST", "/admin/webhooks/{name}/rotate", AdminForm),
+    ("POST", "/admin/webhooks/{name}/retire", AdminForm),
+    ("POST", "/admin/webhooks/{name}/remove", AdminForm),
+    ("GET", "/admin/webhooks/{name}/deliveries", ADMIN),
+    ("GET", "/admin/webhooks/{name}/deliveries/{id}", ADMIN),
+    (
+        "POST",
+        "/admin/webhooks/{name}/deliveries/{id}/resend",
+        AdminForm,
+    ),
+    (
+        "POST",
+        "/admin/webhooks/{name}/deliveries/{id}/skip",
+        AdminForm,
+    ),
     ("POST", "/admin/webhooks/{name}/pause", AdminForm),
     ("POST", "/admin/webhooks/{name}/resume", AdminForm),
     ("POST", "/admin/webhooks/{name}/test", AdminForm),
@@ -106,14 +138,14 @@ async fn each_caller_gets_what_the_rule_of_the_route_says() {
     }
     for (caller, key) in callers {
         for (method, path, rule) in RULES {
-            let site = (*rule == AdminForm).then_some("same-origin");
+            let site = rule.is_form().then_some("same-origin");
             let status = status(&served, method, path, key.as_deref(), site).await;
             let expected = match (rule, caller) {
                 (Anyone, _) => None,
                 (OwnPage, _) => Some(403),
                 (_, None) => Some(401),
                 (AdminForm, Some((Scope::Admin, None))) => None,
-                (Holder(needed), Some((scope, _))) if scope >= *needed => None,
+                (Holder(needed) | HolderForm(needed), Some((scope, _))) if scope >= *needed => None,
                 (OfAllTenants(needed), Some((scope, None))) if scope >= *needed => None,
                 _ => Some(403),
             };
@@ -126,7 +158,7 @@ async fn each_caller_gets_what_the_rule_of_the_route_says() {
 #[tokio::test]
 async fn a_form_is_taken_from_a_page_of_this_server_only() {
     let served = served(1, RouterOptions::new());
-    let forms = RULES.iter().filter(|(_, _, rule)| *rule == AdminForm);
+    let forms = RULES.iter().filter(|(_, _, rule)| rule.is_form());
     for (method, path, _) in forms {
         for site in [None, Some("cross-site"), Some("same-site"), Some("none")] {
             let status = status(&served, method, path, Some(&served.token), site).await;

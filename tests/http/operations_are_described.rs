@@ -63,7 +63,7 @@ fn own_event_types() -> BTreeSet<String> {
     found
 }
 
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "audit.access.",
     "audit.delivery.",
     "audit.hash_key.",
@@ -71,6 +71,7 @@ const KINDS: [&str; 8] = [
     "audit.log.",
     "audit.setting.",
     "audit.token.",
+    "audit.view.",
     "audit.webhook.",
 ];
 

@@ -118,7 +118,7 @@ async fn a_webhook_is_added_looked_at_changed_and_removed() {
             .get("/audit/webhooks/siem/dead-letters?limit=5")
             .await
             .json(),
-        json!({"dead_letters": [], "total": 0})
+        json!({"dead_letters": [], "total": 0, "has_more": false})
     );
     let removed = served
         .call(Method::DELETE, "/audit/webhooks/siem", None)

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -261,4 +262,76 @@ async fn a_changed_webhook_goes_on_where_it_was() {
         (came.len() == 2).then_some(())
     });
     assert_eq!(second.count(), 1);
+}
+
+/// Gives the webhook so many dead letters of two entries each, with a detail of this length. They
+/// have the form in which an older version kept them, which is read without a log that has the
+/// entries.
+fn bury(served: &Served, count: usize, len: usize) {
+    let state = served.dir.path().join("state");
+    let webhooks = fs::read(state.join("webhooks.json")).unwrap();
+    let webhooks: Value = serde_json::from_slice(&webhooks).unwrap();
+    let id = webhooks["webhooks"][0]["id"].as_str().unwrap();
+    let text = "x".repeat(len);
+    let entry = |n: usize| {
+        json!({
+            "stream": "a-1", "seq": n + 1, "id": format!("0193f2a4-7c1e-7d31-9f65-{n:012x}"),
+            "timestamp": "2025-01-15T10:30:00.123456Z", "event_type": "invoice.sent",
+            "details": {"number": n, "text": text},
+        })
+    };
+    let letter = |n: usize| {
+        let letter = json!({
+            "webhook_id": format!("msg_{n}"), "endpoint": "siem", "attempts": 1, "why": "404",
+            "given_up": "2025-01-15T10:30:00Z", "entries": [entry(2 * n), entry(2 * n + 1)],
+        });
+        format!("{letter}\n")
+    };
+    let letters: String = (0..count).map(letter).collect();
+    fs::create_dir_all(state.join("dead-letters")).unwrap();
+    let file = format!("dead-letters/siem.{id}.jsonl");
+    fs::write(state.join(file), letters).unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_with_dead_letters_ends_before_its_entries_have_more_than_eight_mebibytes() {
+    const COUNT: usize = 90;
+    let (served, receiver) = (allowing(), Receiver::new());
+    assert_eq!(served.post(HOOKS, to(&receiver)).await.status, 201);
+    bury(&served, COUNT, 60_000);
+    let mut numbers = BTreeSet::new();
+    let (mut offset, mut answers) = (0, 0);
+    loop {
+        let path = format!("{HOOKS}/siem/dead-letters?limit=100&offset={offset}");
+        let answer = served.get(&path).await;
+        assert!(answer.body.len() < 9 << 20, "{}", answer.body.len());
+        let told = answer.json();
+        let letters = told["dead_letters"].as_array().unwrap();
+        let entries = letters.iter().filter_map(|one| one["entries"].as_array());
+        numbers.extend(
+            entries
+                .flatten()
+                .map(|entry| entry["details"]["number"].as_u64()),
+        );
+        offset += letters.len();
+        answers += 1;
+        assert_eq!(
+            (&told["total"], &told["has_more"]),
+            (&json!(COUNT), &json!(offset < COUNT))
+        );
+        if offset >= COUNT {
+            break;
+        }
+    }
+    assert_eq!((numbers.len(), answers), (2 * COUNT, 2));
+    bury(&served, 2, 9 << 19);
+    let told = served
+        .get(&format!("{HOOKS}/siem/dead-letters"))
+        .await
+        .json();
+    assert_eq!(
+        told["dead_letters"].as_array().unwrap().len(),
+        1,
+        "one is given, however long"
+    );
 }

@@ -6,6 +6,8 @@ const fs = require("node:fs");
 const path = require("node:path");
 const seen = require("./console_seen.cjs");
 
+const administerMore = require("./console_admin.cjs");
+
 const [node, base, token, code] = process.argv.slice(2);
 const { chromium } = require(path.join(node, "node_modules/playwright-core"));
 const axe = fs.readFileSync(path.join(node, "node_modules/axe-core/axe.min.js"), "utf8");
@@ -37,12 +39,12 @@ async function open(browser, options) {
   return page;
 }
 
-/** No rule of accessibility is broken, in either theme. */
-async function check(page, what) {
+/** No rule of accessibility is broken in a part of the page, in either theme. */
+async function check(page, what, part = "html") {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }));
+    const { violations } = await page.evaluate((within) => globalThis.axe.run(within, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] }), part);
     const found = violations.map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + " — " + n.failureSummary.replaceAll("\n", " ").slice(0, 200)).join(" | ")}`);
     assert.deepEqual(found, [], `${what} in ${colorScheme}`);
   }
@@ -282,6 +284,8 @@ async function main() {
     for (const javaScriptEnabled of [true, false]) {
       const page = await open(browser, { javaScriptEnabled });
       await administer(page, javaScriptEnabled);
+      const record = () => place(`of-a-webhook-${javaScriptEnabled}`);
+      await administerMore(page, { base, check, hasScripts: javaScriptEnabled, record });
       assert.deepEqual(page.problems, []);
     }
   } finally {

@@ -8,7 +8,7 @@
 //! ```text
 //! tokens     list, create, revoke
 //! settings   the retention; holds: list, place, release
-//! webhooks   list, one webhook, its attempts and dead letters
+//! webhooks   list, add, change, one webhook, its deliveries and dead letters
 //! ```
 
 pub(super) mod settings;
@@ -17,16 +17,22 @@ pub(super) mod tokens;
 pub(super) mod webhooks;
 
 use axum::{
+    body::Body,
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value};
 
 use super::{
-    text::shown,
+    form::{self, Fields},
+    text::{shown, shown_lines},
     visit::{Visit, below},
 };
-use crate::server::{problem::Problem, state::Asker};
+use crate::server::{
+    admin::{AdminRequest, RefusedChange},
+    problem::Problem,
+    state::Asker,
+};
 
 /// Whether the request is a form of these pages, whose body is read.
 pub(super) fn takes_body(method: &Method, path: &str) -> bool {
@@ -38,6 +44,54 @@ fn admit_form(visit: &Visit) -> Result<Asker, Problem> {
     let asker = visit.app.admit_administrator(&visit.head)?;
     visit.app.check_same_origin(&asker.caller, &visit.head)?;
     Ok(asker)
+}
+
+/// Lets an administrator change something by a form, whose fields are read once that person is let
+/// in. Gives the administrator, and what was made or the form as it is shown again.
+async fn take_form<T>(
+    visit: &Visit,
+    request: &AdminRequest,
+    body: Body,
+    refused: RefusedChange,
+    change: impl AsyncFnOnce(Asker, Fields) -> Result<T, Problem>,
+) -> Result<(Asker, Result<T, Draft>), Problem> {
+    let asker = admit_form(visit)?;
+    let changed = take_fields(request, asker.clone(), body, refused, change).await?;
+    Ok((asker, changed))
+}
+
+/// The same for somebody who is let in already.
+pub(super) async fn take_fields<T>(
+    request: &AdminRequest,
+    asker: Asker,
+    body: Body,
+    refused: RefusedChange,
+    change: impl AsyncFnOnce(Asker, Fields) -> Result<T, Problem>,
+) -> Result<Result<T, Draft>, Problem> {
+    let mut fields = Vec::new();
+    let changed = request.change_by(asker, refused, async |asker| {
+        fields = form::fields(&request.head, body).await?;
+        change(asker, fields.clone()).await
+    });
+    match changed.await {
+        Ok(made) => Ok(Ok(made)),
+        Err(problem) => Ok(Err(Draft::of(fields, problem)?)),
+    }
+}
+
+/// Lets an administrator change something by a button alone, and leads back to a page.
+async fn take_button(
+    visit: &Visit,
+    request: &AdminRequest,
+    refused: RefusedChange,
+    back: &str,
+    change: impl AsyncFnOnce(Asker) -> Result<(), Problem>,
+) -> Response {
+    let changed = match admit_form(visit) {
+        Ok(asker) => request.change_by(asker, refused, change).await,
+        Err(problem) => Err(problem),
+    };
+    visit.answer(changed.and_then(|()| back_to(visit, back)))
 }
 
 /// The fields of a form as settings in the body of the API. A field that is left empty isn't sent.
@@ -53,7 +107,7 @@ fn as_settings(fields: &[(String, String)]) -> Result<Map<String, Value>, Proble
 }
 
 /// Leads back to a page below the mount, after a change.
-fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
+pub(super) fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
     let to = HeaderValue::try_from(below(&visit.mount(), path))
         .map_err(|_| Problem::parameter("path", "it can't stand in a header"))?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
@@ -61,16 +115,17 @@ fn back_to(visit: &Visit, path: &str) -> Result<Response, Problem> {
 
 /// A form as it was sent and refused; an empty one without a problem.
 #[derive(Default)]
-struct Draft {
-    fields: Vec<(String, String)>,
+pub(super) struct Draft {
+    fields: Fields,
     problem: Option<Problem>,
 }
 
 impl Draft {
     /// The form again, if its sender can mend it; any other problem has a page of its own.
-    fn of(mut fields: Vec<(String, String)>, problem: Problem) -> Result<Self, Problem> {
+    fn of(mut fields: Fields, problem: Problem) -> Result<Self, Problem> {
         for (_, value) in &mut fields {
-            *value = shown(value);
+            // Browsers end the lines of a field like this.
+            *value = shown_lines(&value.replace("\r\n", "\n"));
         }
         match problem.status() {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Self {
@@ -81,37 +136,55 @@ impl Draft {
         }
     }
 
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         let problem = self.problem.as_ref();
         problem.map_or(StatusCode::OK, Problem::status)
     }
 
-    fn is_sent(&self) -> bool {
+    pub(super) fn is_sent(&self) -> bool {
         self.problem.is_some()
     }
 
     /// The text that was written in a field.
-    fn value(&self, name: &str) -> &str {
+    pub(super) fn value(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
 
-    /// The mistake in a field.
-    fn wrong(&self, name: &str) -> Option<String> {
-        let about = self
-            .problem
-            .as_ref()
-            .filter(|one| one.about() == Some(name));
-        about.map(|problem| shown(problem.detail()))
+    /// Whether a field was sent, as only the boxes are that are ticked.
+    #[cfg(feature = "webhook")]
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+
+    /// The mistake in a field, or in a part of it.
+    pub(super) fn wrong(&self, name: &str) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        let is_about = problem.about().is_some_and(|about| is_in(about, name));
+        is_about.then(|| shown(problem.detail()))
+    }
+
+    /// The mistake in a setting as such, and not in a part of it.
+    #[cfg(feature = "webhook")]
+    fn wrong_exactly(&self, name: &str) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        (problem.about() == Some(name)).then(|| shown(problem.detail()))
     }
 
     /// The mistake that is in none of these fields.
-    fn wrong_besides(&self, names: &[&str]) -> Option<String> {
+    pub(super) fn wrong_besides(&self, names: &[&str]) -> Option<String> {
         let problem = self.problem.as_ref()?;
         match problem.about() {
-            Some(name) if names.contains(&name) => None,
+            Some(about) if names.iter().any(|name| is_in(about, name)) => None,
             Some(name) => Some(shown(&format!("{name}: {}", problem.detail()))),
             None => Some(shown(problem.detail())),
         }
     }
+}
+
+/// Whether a problem about this setting is one of the field of this name: `headers.x-team` is in
+/// the field `headers`.
+fn is_in(about: &str, name: &str) -> bool {
+    let rest = about.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

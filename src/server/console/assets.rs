@@ -21,6 +21,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
 const ASSETS: &[Asset] = &[
+    Asset("admin.js", JS, include_str!("assets/admin.js")),
     Asset("console.css", CSS, include_str!("assets/console.css")),
     Asset("console.js", JS, include_str!("assets/console.js")),
     Asset("live.js", JS, include_str!("assets/live.js")),

@@ -4,6 +4,7 @@
 //! answer     what the log has for the page, within a bounded time
 //! bar        the line of the search, and the range
 //! results    all below it: counts, entries, links to others
+//! export     the menu of downloads
 //! facets     the most frequent values, each with its count
 //! counts     counts over a span of time that shows them well
 //! histogram  counts over time
@@ -14,11 +15,14 @@
 mod answer;
 mod bar;
 mod counts;
+mod export;
 mod facets;
 mod histogram;
 mod results;
 mod row;
 mod subject;
+
+use std::time::Duration;
 
 use askama::Template;
 use axum::{
@@ -31,11 +35,13 @@ use self::{
     answer::{Answer, Question},
     bar::{RangeMenu, SearchBar},
     counts::Counting,
+    export::ExportMenu,
     results::Results,
 };
 use super::{
     frame::Frame,
     selection::Selection,
+    views::{self, ViewMenu},
     visit::{Visit, below, html, words},
 };
 use crate::{
@@ -43,6 +49,9 @@ use crate::{
     query::Query,
     server::{access::Scope, problem::Problem, state::Asker},
 };
+
+/// How long a page may read the saved views.
+const VIEW_TIME: Duration = Duration::from_secs(1);
 
 /// `GET /`
 pub(super) async fn page(visit: Visit) -> Response {
@@ -67,7 +76,7 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     match made {
         // Shown beside the line that it is about, with what was written there.
         Err(problem) if problem.status() == StatusCode::BAD_REQUEST => {
-            let mut page = EntriesPage::new(visit, &asker, &selection, now);
+            let mut page = EntriesPage::new(visit, &asker, &selection, now).await;
             page.search.problem = Some(words(&problem));
             Ok(html(problem.status(), &page))
         }
@@ -86,7 +95,9 @@ async fn found(
     let question = Question::new(selection, asker, now)?;
     let answer = question.answer(visit, asker).await?;
     record(visit, asker, given, &answer)?;
-    let mut page = EntriesPage::new(visit, asker, selection, now);
+    let export = ExportMenu::new(visit, asker, selection, &answer, now).await?;
+    let mut page = EntriesPage::new(visit, asker, selection, now).await;
+    page.export = export;
     page.results = Some(Results::new(selection, &answer, now));
     Ok(html(StatusCode::OK, &page))
 }
@@ -97,15 +108,25 @@ struct EntriesPage {
     frame: Frame,
     search: SearchBar,
     range: RangeMenu,
+    views: ViewMenu,
+    export: Option<ExportMenu>,
     results: Option<Results>,
 }
 
 impl EntriesPage {
-    fn new(visit: &Visit, asker: &Asker, selection: &Selection, now: Timestamp) -> Self {
+    async fn new(visit: &Visit, asker: &Asker, selection: &Selection, now: Timestamp) -> Self {
+        let tenant = asker.access.tenant.clone();
+        let views = visit.read_within(VIEW_TIME, move |reader| {
+            views::read(reader, tenant.as_deref())
+        });
+        // The page of the views says why they can't be read, and so do the server's own messages.
+        let views = views.await.ok().flatten().unwrap_or_default();
         Self {
+            views: ViewMenu::new(visit, asker, selection, &views),
             frame: visit.frame(Some(&asker.access)),
             search: SearchBar::new(selection),
             range: RangeMenu::new(selection, now),
+            export: None,
             results: None,
         }
     }

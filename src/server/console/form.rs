@@ -10,8 +10,11 @@ use crate::server::{params, problem::Problem};
 /// How long the body of a form may be.
 const MOST: usize = 16 * 1024;
 
+/// Names and values, in their order.
+pub(super) type Fields = Vec<(String, String)>;
+
 /// Reads a form, if the request says that its body is one.
-pub(super) async fn fields(head: &Parts, body: Body) -> Result<Vec<(String, String)>, Problem> {
+pub(super) async fn fields(head: &Parts, body: Body) -> Result<Fields, Problem> {
     let given = head.headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|value| value.to_str().ok());
     let essence = given.unwrap_or_default().split(';').next();

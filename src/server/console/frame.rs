@@ -117,16 +117,10 @@ impl Frame {
         match page.path {
             "" => {
                 let is_entry = self.here.starts_with("entry/");
-                is_entry || matches!(&*self.here, "" | "actor" | "resource")
+                is_entry || matches!(&*self.here, "" | "actor" | "resource" | "views")
             }
             path => self.here == path || self.here.starts_with(&format!("{path}/")),
         }
-    }
-
-    /// Whether the visitor may download entries.
-    pub(super) fn may_export(&self) -> bool {
-        let visitor = self.visitor.as_ref();
-        visitor.is_some_and(|visitor| visitor.scope >= Scope::Export)
     }
 }
 

@@ -19,6 +19,7 @@
 //! entries    the page of entries: facets, histogram, table; and those of an actor and a resource
 //! entry      the page of one entry
 //! suggestions  what can be written in the line of the search, for a script
+//! views      saved views: names for what the URL of the page of entries asks for
 //! catalogue  the page of the event types
 //! health     the page of the health
 //! administration  the pages of administrators: tokens, settings, holds, webhooks
@@ -46,6 +47,7 @@ pub(super) mod session;
 mod sign_in;
 mod suggestions;
 mod text;
+mod views;
 mod visit;
 
 use axum::{
@@ -66,19 +68,15 @@ use super::{problem::Problem, state::State};
 pub(super) fn routes() -> Router<State> {
     let routes = Router::new();
     #[cfg(feature = "webhook")]
-    let routes = routes
-        .route("/admin/webhooks", get(webhooks::list))
-        .route("/admin/webhooks/{name}", get(webhooks::page))
-        .route("/admin/webhooks/{name}/pause", post(webhooks::pause))
-        .route("/admin/webhooks/{name}/resume", post(webhooks::resume))
-        .route("/admin/webhooks/{name}/test", post(webhooks::test))
-        .route("/admin/webhooks/{name}/replay", post(webhooks::replay));
+    let routes = routes.merge(of_webhooks());
     routes
         .route("/", get(entries::page))
         .route("/actor", get(entries::actor))
         .route("/resource", get(entries::resource))
         .route("/entry/{id}", get(entry::page))
         .route("/suggestions", get(suggestions::suggestions))
+        .route("/views", get(views::page).post(views::save))
+        .route("/views/{id}/remove", post(views::remove))
         .route("/catalogue", get(catalogue::page))
         .route("/health", get(health::page))
         .route("/admin/tokens", get(tokens::page).post(tokens::create))
@@ -98,12 +96,51 @@ pub(super) fn routes() -> Router<State> {
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 
+/// The routes of the pages of webhooks.
+#[cfg(feature = "webhook")]
+fn of_webhooks() -> Router<State> {
+    use webhooks::{change, deliveries};
+
+    Router::new()
+        .route("/admin/webhooks", get(webhooks::all).post(change::add))
+        .route("/admin/webhook-check", post(change::check_new))
+        .route("/admin/webhooks/{name}", get(webhooks::page))
+        .route(
+            "/admin/webhooks/{name}/settings",
+            get(change::page).post(change::change),
+        )
+        .route(
+            "/admin/webhooks/{name}/settings/check",
+            post(change::check_change),
+        )
+        .route("/admin/webhooks/{name}/rotate", post(change::rotate))
+        .route("/admin/webhooks/{name}/retire", post(change::retire))
+        .route("/admin/webhooks/{name}/remove", post(change::remove))
+        .route("/admin/webhooks/{name}/pause", post(webhooks::pause))
+        .route("/admin/webhooks/{name}/resume", post(webhooks::resume))
+        .route("/admin/webhooks/{name}/test", post(webhooks::test))
+        .route("/admin/webhooks/{name}/replay", post(webhooks::replay))
+        .route("/admin/webhooks/{name}/deliveries", get(deliveries::list))
+        .route(
+            "/admin/webhooks/{name}/deliveries/{id}",
+            get(deliveries::page),
+        )
+        .route(
+            "/admin/webhooks/{name}/deliveries/{id}/resend",
+            post(deliveries::resend),
+        )
+        .route(
+            "/admin/webhooks/{name}/deliveries/{id}/skip",
+            post(deliveries::skip),
+        )
+}
+
 /// The head of a request for a page. Whatever refuses the request answers with a page then.
 pub(super) fn head_of_page(request: &Request) -> Option<Parts> {
     let path = request.uri().path();
     let is_page = matches!(
         path,
-        "/" | "/actor" | "/resource" | "/sign-in" | "/catalogue" | "/health"
+        "/" | "/actor" | "/resource" | "/sign-in" | "/catalogue" | "/health" | "/views"
     ) || path.starts_with("/entry/")
         || path.starts_with("/admin/");
     if !is_page || request.method() != Method::GET {
@@ -124,5 +161,6 @@ pub(super) fn refused(app: &State, head: &Parts, problem: &Problem) -> Response 
 /// Whether the request is a form, whose body is read.
 pub(super) fn takes_body(method: &Method, path: &str) -> bool {
     let signs = *method == Method::POST && matches!(path, "/sign-in" | "/sign-out");
-    signs || administration::takes_body(method, path)
+    let is_view = *method == Method::POST && path == "/views";
+    signs || is_view || administration::takes_body(method, path)
 }

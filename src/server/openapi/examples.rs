@@ -208,6 +208,7 @@ mod webhooks {
                 "missing": 0,
             }],
             "total": 1,
+            "has_more": false,
         })
     }
 }

@@ -9,12 +9,11 @@ use serde_json::{Map, Value};
 
 use super::{refused, request::WebhookRequest};
 use crate::{
-    entry::json::Members,
     server::{
         admin::answer,
         json_body::{self, JSON, MERGE_PATCH},
         problem::Problem,
-        state::State,
+        state::{Asker, State},
     },
     webhook::{Administrator, SigningSecret, Webhook},
 };
@@ -23,30 +22,42 @@ use crate::{
 pub(super) async fn add(request: WebhookRequest, body: Body) -> Result<Response, Problem> {
     request
         .change(async |asker| {
-            let mut settings = json_body::object(&request.head, body, &[JSON]).await?;
-            let signing = Signing::take(&mut settings)?;
-            let app = State::clone(&request.app);
-            let (name, made) = request
-                .administer(asker, move |administrator, _| {
-                    let mut webhook = Webhook::from_settings(&settings)?;
-                    app.webhook_policy.check(None, &settings, &webhook)?;
-                    let made = match signing {
-                        Signing::Unsigned | Signing::Given => None,
-                        Signing::Made => Some(SigningSecret::random()?),
-                    };
-                    if let Some(secret) = &made {
-                        webhook = webhook.signing_secret(secret.reveal());
-                    }
-                    let name = webhook.name().to_owned();
-                    administrator.add(webhook)?;
-                    Ok((name, made))
-                })
-                .await?;
+            let settings = json_body::object(&request.head, body, &[JSON]).await?;
+            let (name, secret) = make(&request, asker, settings, false).await?;
             let mut shown = request.shown(name.clone()).await?;
-            if let Some(secret) = made {
-                reveal(&mut shown, &secret);
+            if let Some(secret) = secret {
+                let (name, text) = to_receiver(&secret);
+                shown.add(name, &text);
             }
             Ok(request.created(&name, &shown))
+        })
+        .await
+}
+
+/// Makes a webhook with these settings, and has it added. Gives its name, and its secret if one was
+/// made for it.
+pub(in crate::server) async fn make(
+    request: &WebhookRequest,
+    asker: Asker,
+    mut settings: Map<String, Value>,
+    is_paused: bool,
+) -> Result<(String, Option<SigningSecret>), Problem> {
+    let signing = Signing::take(&mut settings)?;
+    let app = State::clone(&request.app);
+    request
+        .administer(asker, move |administrator, _| {
+            let mut webhook = Webhook::from_settings(&settings)?;
+            app.webhook_policy.check(None, &settings, &webhook)?;
+            let made = match signing {
+                Signing::Unsigned | Signing::Given => None,
+                Signing::Made => Some(SigningSecret::random()?),
+            };
+            if let Some(secret) = &made {
+                webhook = webhook.signing_secret(secret.reveal());
+            }
+            let name = webhook.name().to_owned();
+            administrator.begin(webhook, is_paused)?;
+            Ok((name, made))
         })
         .await
 }
@@ -153,7 +164,8 @@ pub(super) async fn rotate(request: WebhookRequest) -> Result<Response, Problem>
                 .administer(asker, |administrator, name| administrator.rotate(name))
                 .await?;
             let mut shown = request.shown(request.name()).await?;
-            reveal(&mut shown, &secret);
+            let (name, text) = to_receiver(&secret);
+            shown.add(name, &text);
             Ok(answer(StatusCode::CREATED, &shown))
         })
         .await
@@ -171,11 +183,11 @@ pub(super) async fn retire(request: WebhookRequest) -> Result<Response, Problem>
         .await
 }
 
-/// Shows the secret, or the public key, that the receiver needs to verify; only this once.
-fn reveal(shown: &mut Members, secret: &SigningSecret) {
-    let (name, text) = match secret.public() {
+/// The secret or the public key that the receiver needs to verify, and its name. It is shown only
+/// this once.
+pub(in crate::server) fn to_receiver(secret: &SigningSecret) -> (&'static str, String) {
+    match secret.public() {
         Some(public) => ("signing_public_key", public),
         None => ("signing_secret", secret.reveal()),
-    };
-    shown.add(name, &text);
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Administrator<'_> {
-    fn find(&self, name: &str) -> Result<Stored, Refusal> {
+    pub(super) fn find(&self, name: &str) -> Result<Stored, Refusal> {
         stored::find(self.layout(), name)?.ok_or_else(|| Refusal::NoSuch(name.to_owned()))
     }
 

@@ -17,7 +17,7 @@ use crate::{
         http::sign::SigningSecret,
         queue::{
             attempts::{self, Attempt},
-            dead_letter::{self, DeadLetter},
+            dead_letter::DeadLetter,
             replay::{Replay, ReplayCount},
         },
         run::{Dispatcher, presence::DispatcherReport},
@@ -355,9 +355,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// If they can't be read.
     pub fn dead_letters(&self, name: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
-        let reader = AuditReader::open(self.log.dir())?;
-        let layout = self.log.layout();
-        dead_letter::dead_letters(layout, &reader, name, skip, most).map(|(_, letters)| letters)
+        AuditReader::open(self.log.dir())?.dead_letters(name, skip, most)
     }
 
     /// Asks the dispatcher to send entries again; see [`Replay`]. Settings that were changed before

@@ -8,6 +8,8 @@ pub(in crate::webhook) mod declare;
 mod deliveries;
 pub(in crate::webhook) mod delivery;
 pub(in crate::webhook) mod handle;
+#[cfg(feature = "console")]
+pub(in crate::webhook) mod listed;
 mod read;
 pub(in crate::webhook) mod report;
 
@@ -176,18 +178,34 @@ impl<'a> Administrator<'a> {
 
     /// Adds a webhook, which gets the entries that are recorded from now on.
     pub(crate) fn add(&self, webhook: Webhook) -> Result<(), Refusal> {
+        self.begin(webhook, false)
+    }
+
+    /// The same; if it is paused, its deliveries are held back from its first entry on.
+    pub(crate) fn begin(&self, webhook: Webhook, is_paused: bool) -> Result<(), Refusal> {
         let webhook = webhook.with_absolute_paths(None)?;
         webhook.prepare()?;
         stored::change(self.layout(), |all| {
-            if all.iter().any(|other| other.name == webhook.name) {
-                return Err(Refusal::Exists(webhook.name));
+            check_new(all, &webhook.name)?;
+            let record = self.added(&webhook);
+            self.record(&match is_paused {
+                true => record.detail("paused", true),
+                false => record,
+            })?;
+            stored::begin(self.layout(), all, webhook, None)?;
+            if let Some(added) = all.last_mut() {
+                added.paused = is_paused;
             }
-            if all.len() >= MOST_WEBHOOKS {
-                return Err(Refusal::Full);
-            }
-            self.record(&self.added(&webhook))?;
-            Ok(stored::begin(self.layout(), all, webhook, None)?)
+            Ok(())
         })
+    }
+
+    /// Checks what adding this webhook would check, and adds nothing.
+    #[cfg(feature = "console")]
+    pub(crate) fn check_new(&self, webhook: Webhook) -> Result<(), Refusal> {
+        let webhook = webhook.with_absolute_paths(None)?;
+        webhook.prepare()?;
+        check_new(&stored::read(self.layout())?, &webhook.name)
     }
 
     /// Changes the settings of a webhook, which keeps its cursor.
@@ -198,20 +216,27 @@ impl<'a> Administrator<'a> {
     ) -> Result<R, Refusal> {
         self.with(name, true, |found| {
             let (after, result) = change(found)?;
-            let after = after.with_absolute_paths(Some(found))?;
-            if after.name != name {
-                return Err(Error::invalid(
-                    "name",
-                    "a webhook keeps its name; add another one",
-                ));
-            }
-            after.check_after(found)?;
+            let after = checked(found, after)?;
             if found.settings != after {
                 self.record(&self.changed(found, &after))?;
                 found.set(after);
             }
             Ok(result)
         })
+    }
+
+    /// Checks what this change would check, and changes nothing.
+    #[cfg(feature = "console")]
+    pub(crate) fn check_change(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Webhook) -> Result<Webhook>,
+    ) -> Result<(), Refusal> {
+        let found = self.find(name)?;
+        match found.declared_in() {
+            Some(place) => Err(Refusal::Declared(name.to_owned(), place.to_owned())),
+            None => Ok(checked(&found, change(&found)?).map(drop)?),
+        }
     }
 
     /// Changes one of the webhooks: its `settings`, which nobody but the place that declares them
@@ -358,4 +383,28 @@ impl<'a> Administrator<'a> {
             .await?
             .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
     }
+}
+
+/// Checks that a webhook of this name can be added to these.
+fn check_new(all: &[Stored], name: &str) -> Result<(), Refusal> {
+    if all.iter().any(|other| other.name == name) {
+        return Err(Refusal::Exists(name.to_owned()));
+    }
+    if all.len() >= MOST_WEBHOOKS {
+        return Err(Refusal::Full);
+    }
+    Ok(())
+}
+
+/// The settings that replace `before`, checked.
+fn checked(before: &Webhook, after: Webhook) -> Result<Webhook> {
+    let after = after.with_absolute_paths(Some(before))?;
+    if after.name != before.name {
+        return Err(Error::invalid(
+            "name",
+            "a webhook keeps its name; add another one",
+        ));
+    }
+    after.check_after(before)?;
+    Ok(after)
 }

@@ -11,7 +11,7 @@ use crate::{
     webhook::{
         queue::{
             attempts::{self, Attempt},
-            dead_letter::{DeadLetter, dead_letters},
+            dead_letter::{DeadLetter, LetterPage, dead_letters},
         },
         run::presence::DispatcherReport,
         settings::stored,
@@ -99,6 +99,11 @@ impl AuditReader {
     ///
     /// As for [`webhooks`](Self::webhooks).
     pub fn dead_letters(&self, webhook: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
-        dead_letters(self.layout(), self, webhook, skip, most).map(|(_, found)| found)
+        let page = LetterPage {
+            skip,
+            most,
+            most_bytes: usize::MAX,
+        };
+        dead_letters(self.layout(), self, webhook, page).map(|(_, found)| found)
     }
 }

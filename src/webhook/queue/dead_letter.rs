@@ -65,6 +65,12 @@ pub struct DeadLetter {
     pub missing: usize,
 }
 
+impl DeadLetter {
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.line().len()).sum()
+    }
+}
+
 /// Entries that follow each other in a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -84,10 +90,10 @@ pub(in crate::webhook) struct Kept {
     pub(in crate::webhook) delivery_id: String,
     #[serde(alias = "endpoint")]
     webhook: String,
-    given_up: Timestamp,
-    attempts: u32,
+    pub(in crate::webhook) given_up: Timestamp,
+    pub(in crate::webhook) attempts: u32,
     #[serde(alias = "why")]
-    reason: String,
+    pub(in crate::webhook) reason: String,
     #[serde(default)]
     ranges: Vec<EntryRange>,
     #[serde(default)]
@@ -328,14 +334,23 @@ pub(in crate::webhook) fn is_dead(layout: &Layout, key: &str, id: &str) -> Resul
     Ok(!contents_of(layout, key, id)?.is_empty())
 }
 
+/// The part of a webhook's dead letters that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LetterPage {
+    pub(crate) skip: usize,
+    pub(crate) most: usize,
+    /// The most bytes that their entries have together. One dead letter is always given, however
+    /// long it is.
+    pub(crate) most_bytes: usize,
+}
+
 /// Some of the dead letters of a webhook, the oldest first, and how many there are. The reader is
 /// one of this log.
 pub(crate) fn dead_letters(
     layout: &Layout,
     reader: &AuditReader,
     name: &str,
-    skip: usize,
-    most: usize,
+    page: LetterPage,
 ) -> Result<(usize, Vec<DeadLetter>)> {
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok((0, Vec::new()));
@@ -343,10 +358,17 @@ pub(crate) fn dead_letters(
     let key = webhook.key();
     let index = index(layout, &key)?;
     let mut found = Vec::new();
-    for at in index.iter().skip(skip).take(most) {
-        if let Some(letter) = read(layout, &key, *at)? {
-            found.push(letter.look(reader)?);
+    let mut bytes = 0;
+    for at in index.iter().skip(page.skip).take(page.most) {
+        let Some(letter) = read(layout, &key, *at)? else {
+            continue;
+        };
+        let letter = letter.look(reader)?;
+        bytes += letter.bytes();
+        if bytes > page.most_bytes && !found.is_empty() {
+            break;
         }
+        found.push(letter);
     }
     Ok((index.len(), found))
 }

@@ -4,13 +4,13 @@ use askama::Template;
 use axum::{body::Body, response::Response};
 use serde_json::{Map, Value};
 
-use super::{Draft, admit_form, as_settings, back_to};
+use super::{Draft, as_settings, back_to, take_button, take_form};
 use crate::{
     entry::Timestamp,
     server::{
         admin::{AdminRequest, holds, settings},
         console::{
-            form,
+            form::Fields,
             frame::Frame,
             text::{Time, shown},
             visit::{Visit, html},
@@ -72,38 +72,29 @@ pub(in crate::server::console) async fn retention(
     request: AdminRequest,
     body: Body,
 ) -> Response {
-    let page = match admit_form(&visit) {
-        Ok(asker) => change(&visit, &request, asker, body).await,
-        Err(problem) => Err(problem),
-    };
+    let page = change(&visit, &request, body).await;
     visit.answer(page)
 }
 
-async fn change(
-    visit: &Visit,
-    request: &AdminRequest,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let mut fields = Vec::new();
-    let changed = request.change_by(asker.clone(), settings::REFUSED, async |asker| {
-        fields = form::fields(&request.head, body).await?;
-        settings::change(request, asker, patch(fields.clone())?).await
-    });
-    match changed.await {
-        Ok(_) => back_to(visit, PAGE),
-        Err(problem) => {
-            let drafts = Drafts {
-                retention: Draft::of(fields, problem)?,
-                hold: Draft::default(),
-            };
-            show(visit, request, &asker, drafts).await
-        }
-    }
+async fn change(visit: &Visit, request: &AdminRequest, body: Body) -> Result<Response, Problem> {
+    let change = async |asker, fields| {
+        settings::change(request, asker, patch(fields)?)
+            .await
+            .map(drop)
+    };
+    let (asker, changed) = take_form(visit, request, body, settings::REFUSED, change).await?;
+    let Err(retention) = changed else {
+        return back_to(visit, PAGE);
+    };
+    let drafts = Drafts {
+        retention,
+        ..Drafts::default()
+    };
+    show(visit, request, &asker, drafts).await
 }
 
 /// The form of the retention, as a patch of the settings.
-fn patch(mut fields: Vec<(String, String)>) -> Result<Map<String, Value>, Problem> {
+fn patch(mut fields: Fields) -> Result<Map<String, Value>, Problem> {
     let days = take(&mut fields, "retention_days")?.unwrap_or_default();
     let limit = match take(&mut fields, "limit")?.as_deref() {
         Some("own") => Value::Null,
@@ -125,49 +116,30 @@ pub(in crate::server::console) async fn place(
     request: AdminRequest,
     body: Body,
 ) -> Response {
-    let page = match admit_form(&visit) {
-        Ok(asker) => hold(&visit, &request, asker, body).await,
-        Err(problem) => Err(problem),
-    };
+    let page = hold(&visit, &request, body).await;
     visit.answer(page)
 }
 
-async fn hold(
-    visit: &Visit,
-    request: &AdminRequest,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let mut fields = Vec::new();
-    let placed = request.change_by(asker.clone(), holds::REFUSED, async |asker| {
-        fields = form::fields(&request.head, body).await?;
-        holds::make(request, asker, as_settings(&fields)?).await
-    });
-    match placed.await {
-        Ok(_) => back_to(visit, PAGE),
-        Err(problem) => {
-            let drafts = Drafts {
-                retention: Draft::default(),
-                hold: Draft::of(fields, problem)?,
-            };
-            show(visit, request, &asker, drafts).await
-        }
-    }
+async fn hold(visit: &Visit, request: &AdminRequest, body: Body) -> Result<Response, Problem> {
+    let place = async |asker, fields: Fields| {
+        let settings = as_settings(&fields)?;
+        holds::make(request, asker, settings).await.map(drop)
+    };
+    let (asker, placed) = take_form(visit, request, body, holds::REFUSED, place).await?;
+    let Err(hold) = placed else {
+        return back_to(visit, PAGE);
+    };
+    let drafts = Drafts {
+        hold,
+        ..Drafts::default()
+    };
+    show(visit, request, &asker, drafts).await
 }
 
 /// `POST /admin/settings/holds/{name}/release`
 pub(in crate::server::console) async fn release(visit: Visit, request: AdminRequest) -> Response {
-    let done = match admit_form(&visit) {
-        Ok(asker) => {
-            let name = request.part(4);
-            let ended = request.change_by(asker, holds::REFUSED, async |asker| {
-                holds::end(&request, asker, name).await
-            });
-            ended.await
-        }
-        Err(problem) => Err(problem),
-    };
-    visit.answer(done.and_then(|()| back_to(&visit, PAGE)))
+    let end = async |asker| holds::end(&request, asker, request.part(4)).await;
+    take_button(&visit, &request, holds::REFUSED, PAGE, end).await
 }
 
 #[derive(Template)]

@@ -3,14 +3,14 @@
 use askama::Template;
 use axum::{body::Body, http::StatusCode, response::Response};
 
-use super::{Draft, admit_form, as_settings, back_to};
+use super::{Draft, as_settings, take_button, take_form};
 use crate::{
     entry::Timestamp,
     server::{
         access::Scope,
         admin::{AdminRequest, tokens},
         console::{
-            form,
+            form::Fields,
             frame::Frame,
             text::{Time, shown},
             visit::{Visit, html},
@@ -56,50 +56,32 @@ pub(in crate::server::console) async fn create(
     request: AdminRequest,
     body: Body,
 ) -> Response {
-    let page = match admit_form(&visit) {
-        Ok(asker) => make(&visit, &request, asker, body).await,
-        Err(problem) => Err(problem),
-    };
+    let page = make(&visit, &request, body).await;
     visit.answer(page)
 }
 
-async fn make(
-    visit: &Visit,
-    request: &AdminRequest,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let mut fields = Vec::new();
-    let made = request.change_by(asker.clone(), tokens::REFUSED, async |asker| {
-        fields = form::fields(&request.head, body).await?;
-        tokens::make(request, asker, as_settings(&fields)?).await
-    });
-    match made.await {
-        Ok((token, secret)) => {
-            let page = MadePage {
-                frame: visit.frame(Some(&asker.access)),
-                token: Token::new(&token, Timestamp::now(), ""),
-                secret,
-            };
-            Ok(html(StatusCode::CREATED, &page))
-        }
-        Err(problem) => list(visit, request, &asker, Draft::of(fields, problem)?).await,
-    }
+async fn make(visit: &Visit, request: &AdminRequest, body: Body) -> Result<Response, Problem> {
+    let make = async |asker, fields: Fields| {
+        let settings = as_settings(&fields)?;
+        tokens::make(request, asker, settings).await
+    };
+    let (asker, made) = take_form(visit, request, body, tokens::REFUSED, make).await?;
+    let (token, secret) = match made {
+        Ok(made) => made,
+        Err(draft) => return list(visit, request, &asker, draft).await,
+    };
+    let page = MadePage {
+        frame: visit.frame(Some(&asker.access)),
+        token: Token::new(&token, Timestamp::now(), ""),
+        secret,
+    };
+    Ok(html(StatusCode::CREATED, &page))
 }
 
 /// `POST /admin/tokens/{id}/revoke`
 pub(in crate::server::console) async fn revoke(visit: Visit, request: AdminRequest) -> Response {
-    let done = match admit_form(&visit) {
-        Ok(asker) => {
-            let id = request.part(3);
-            let ended = request.change_by(asker, tokens::REFUSED, async |asker| {
-                tokens::end(&request, asker, id).await
-            });
-            ended.await
-        }
-        Err(problem) => Err(problem),
-    };
-    visit.answer(done.and_then(|()| back_to(&visit, "admin/tokens")))
+    let end = async |asker| tokens::end(&request, asker, request.part(3)).await;
+    take_button(&visit, &request, tokens::REFUSED, "admin/tokens", end).await
 }
 
 #[derive(Template)]

@@ -1,12 +1,27 @@
 //! The pages of webhooks: all of them, and one with its attempts and dead letters.
+//!
+//! ```text
+//! change      add, change, remove; the secrets
+//! form        the fields of a webhook's settings
+//! deliveries  the deliveries of a webhook, and one with its request and its answers
+//! shown       webhooks, attempts and dead letters as pages show them
+//! spark       the last answers as a small drawing
+//! ```
 
+pub(in crate::server::console) mod change;
+pub(in crate::server::console) mod deliveries;
+mod form;
 mod shown;
+mod spark;
 
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
 
-use self::shown::{Delivered, GivenUp, Row, Setting, State, settings};
-use super::{admit_form, back_to};
+use self::{
+    form::WebhookForm,
+    shown::{Delivered, GivenUp, Row, Setting, State, settings},
+};
+use super::{Draft, admit_form, take_button};
 use crate::{
     entry::Timestamp,
     server::{
@@ -19,26 +34,39 @@ use crate::{
         state::Asker,
         webhooks::{REFUSED, refused},
     },
-    webhook::{self, Administrator, Attempt, Refusal, Replay},
+    webhook::{self, Administrator, Attempt, LetterPage, Refusal, Replay, WebhookReport},
 };
 
+const LIST: &str = "admin/webhooks";
 /// How many attempts of a webhook are shown.
-const ATTEMPTS: usize = 20;
+const ATTEMPTS: usize = 10;
 /// How many dead letters of a webhook are shown.
-const LETTERS: usize = 20;
+const LETTERS: LetterPage = LetterPage {
+    skip: 0,
+    most: 10,
+    most_bytes: 8 << 20,
+};
 
 /// `GET /admin/webhooks`
-pub(in crate::server::console) async fn list(visit: Visit, request: AdminRequest) -> Response {
-    let page = all(&visit, &request).await;
+pub(in crate::server::console) async fn all(visit: Visit, request: AdminRequest) -> Response {
+    let page = match request.admit_without_parameters() {
+        Ok(asker) => list(&visit, &request, &asker, &Draft::default()).await,
+        Err(problem) => Err(problem),
+    };
     visit.answer(page)
 }
 
-async fn all(visit: &Visit, request: &AdminRequest) -> Result<Response, Problem> {
-    let asker = request.admit_without_parameters()?;
+/// The page of all webhooks, with the form for another one as it was sent and refused.
+async fn list(
+    visit: &Visit,
+    request: &AdminRequest,
+    asker: &Asker,
+    draft: &Draft,
+) -> Result<Response, Problem> {
     let read = request.read(|app, _| {
         let reports = webhook::reports(&app.layout, &app.reader)?;
         let now = Timestamp::now();
-        let row = |report: &webhook::WebhookReport| {
+        let row = |report: &WebhookReport| {
             let attempts = webhook::attempts(&app.layout, report.webhook.name());
             Row::new(report, &attempts.unwrap_or_default(), now)
         };
@@ -47,13 +75,32 @@ async fn all(visit: &Visit, request: &AdminRequest) -> Result<Response, Problem>
     });
     let (webhooks, is_delivered) = read.await?;
     let description = "The list of webhooks was read in the console";
-    request.record_read(&asker, description, &[], true)?;
+    request.record_read(asker, description, &[], true)?;
     let page = ListPage {
         frame: visit.frame(Some(&asker.access)),
         webhooks,
         is_delivered,
+        form: WebhookForm::new(draft),
+        is_read_only: visit.app.log.is_none(),
     };
-    Ok(html(StatusCode::OK, &page))
+    Ok(html(draft.status(), &page))
+}
+
+/// The webhook of this name, whose reading is recorded.
+async fn shown_report(
+    request: &AdminRequest,
+    asker: &Asker,
+    name: &str,
+) -> Result<WebhookReport, Problem> {
+    let name = name.to_owned();
+    let found = request.read(move |app, _| {
+        let report = webhook::report(&app.layout, &app.reader, &name)?;
+        Ok(report.ok_or(Refusal::NoSuch(name)))
+    });
+    let found = found.await?;
+    let description = "A webhook was read in the console";
+    request.record_read(asker, description, &[], found.is_ok())?;
+    found.map_err(refused)
 }
 
 /// `GET /admin/webhooks/{name}`
@@ -79,7 +126,7 @@ async fn one(
             return Ok(Err(Refusal::NoSuch(name)));
         };
         let attempts = webhook::attempts(layout, &name)?;
-        let letters = webhook::dead_letters(layout, reader, &name, 0, LETTERS)?;
+        let letters = webhook::dead_letters(layout, reader, &name, LETTERS)?;
         Ok(Ok((report, attempts, letters)))
     });
     let found = found.await?;
@@ -115,46 +162,39 @@ async fn one(
 
 /// `POST /admin/webhooks/{name}/pause`
 pub(in crate::server::console) async fn pause(visit: Visit, request: AdminRequest) -> Response {
-    change(visit, request, |administrator, name| {
-        administrator.pause(name, true)
-    })
-    .await
+    let act = |administrator: &Administrator<'_>, name: &str| administrator.pause(name, true);
+    press(&visit, &request, &own_page(&request), act).await
 }
 
 /// `POST /admin/webhooks/{name}/resume`
 pub(in crate::server::console) async fn resume(visit: Visit, request: AdminRequest) -> Response {
-    change(visit, request, |administrator, name| {
-        administrator.pause(name, false)
-    })
-    .await
+    let act = |administrator: &Administrator<'_>, name: &str| administrator.pause(name, false);
+    press(&visit, &request, &own_page(&request), act).await
 }
 
 /// `POST /admin/webhooks/{name}/replay`: sends the dead letters again.
 pub(in crate::server::console) async fn replay(visit: Visit, request: AdminRequest) -> Response {
-    change(visit, request, |administrator, name| {
+    let act = |administrator: &Administrator<'_>, name: &str| {
         administrator.replay(name, Replay::dead_letters())
-    })
-    .await
+    };
+    press(&visit, &request, &own_page(&request), act).await
 }
 
-/// Changes something about the webhook that the path names, and leads back to its page.
-async fn change(
-    visit: Visit,
-    request: AdminRequest,
+/// The page of the webhook that the path names.
+fn own_page(request: &AdminRequest) -> String {
+    format!("{LIST}/{}", request.part(3))
+}
+
+/// Changes the webhook that the path names by a button, and leads back to a page.
+async fn press(
+    visit: &Visit,
+    request: &AdminRequest,
+    back: &str,
     act: impl FnOnce(&Administrator<'_>, &str) -> Result<(), Refusal> + Send + 'static,
 ) -> Response {
     let name = request.part(3);
-    let done = match admit_form(&visit) {
-        Ok(asker) => {
-            let changed = request.change_by(asker, REFUSED, async |asker| {
-                request.administer_named(asker, name.clone(), act).await
-            });
-            changed.await
-        }
-        Err(problem) => Err(problem),
-    };
-    let back = format!("admin/webhooks/{name}");
-    visit.answer(done.and_then(|()| back_to(&visit, &back)))
+    let change = async |asker| request.administer_named(asker, name, act).await;
+    take_button(visit, request, REFUSED, back, change).await
 }
 
 /// `POST /admin/webhooks/{name}/test`: the answer shows the attempt, so it doesn't lead elsewhere.
@@ -188,6 +228,9 @@ struct ListPage {
     webhooks: Vec<Row>,
     /// Whether a process delivers now.
     is_delivered: bool,
+    form: WebhookForm,
+    /// Whether this server can't write to the log, and so changes nothing.
+    is_read_only: bool,
 }
 
 #[derive(Template)]

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     entry::Timestamp,
     server::console::{
-        selection::{COLUMNS, Range, Selection, Start, query},
+        selection::{COLUMNS, Range, Selection, Start},
         text::Time,
     },
 };
@@ -25,8 +25,6 @@ pub(super) struct Results {
     pub(super) notices: Vec<&'static str>,
     /// The cursor from which a stream goes on after the page.
     pub(super) arrived: Option<String>,
-    /// The query of a download of all that is selected.
-    pub(super) export: String,
 }
 
 /// A column that can be left out.
@@ -76,8 +74,6 @@ impl Results {
             (is_short, NOT_ALL_COUNTED),
             (is_partial, NOT_EXACT),
         ];
-        let export = selection.parameters(now);
-        let export = export.iter().filter(|(name, _)| name != "include");
         let subject = answer.subject.as_ref();
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
@@ -94,7 +90,6 @@ impl Results {
                 .into_iter()
                 .filter_map(|(holds, notice)| holds.then_some(notice))
                 .collect(),
-            export: query(export.map(|(name, value)| (&**name, &**value))),
         }
     }
 }

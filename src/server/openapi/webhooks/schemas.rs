@@ -269,7 +269,11 @@ struct DeliveryRequest {
 #[derive(ToSchema)]
 struct DeadLetterList {
     dead_letters: Vec<DeadLetter>,
+    /// The number of all dead letters of the webhook.
     total: u64,
+    /// Whether there are more after these. An answer ends early when its entries have 8 MiB; the
+    /// next begins at `offset` plus the number of dead letters in this one.
+    has_more: bool,
 }
 
 /// A delivery that was given up.

@@ -1,14 +1,12 @@
 //! Webhooks, attempts and dead letters as pages show them: without secrets, and texts of receivers
 //! as texts.
 
+use super::spark::Spark;
 use crate::{
     entry::{Timestamp, json::Json},
-    server::console::text::{Time, number, shown, shown_lines},
+    server::console::text::{Time, format, number, shown, shown_lines},
     webhook::{Attempt, DeadLetter, WebhookReport},
 };
-
-/// How many of the last attempts a row shows.
-const LAST: usize = 20;
 
 /// A webhook in the list.
 pub(super) struct Row {
@@ -21,8 +19,7 @@ pub(super) struct Row {
     /// How long the oldest entry has waited.
     pub(super) behind: String,
     pub(super) dead_letters: usize,
-    /// Whether each of the last attempts was taken, the oldest first.
-    pub(super) last: Vec<bool>,
+    pub(super) spark: Option<Spark>,
     pub(super) last_answer: Option<String>,
 }
 
@@ -31,7 +28,6 @@ impl Row {
         let settings = report.webhook.shown();
         let text = |name| settings.get(name).map(plain).unwrap_or_default();
         let state = report.state();
-        let last = attempts.iter().take(LAST).rev();
         Self {
             name: shown(report.webhook.name()),
             url: text("url"),
@@ -44,13 +40,9 @@ impl Row {
             },
             behind: behind(report, now),
             dead_letters: report.dead_letters.unwrap_or_default(),
-            last: last.map(|attempt| attempt.delivered).collect(),
+            spark: Spark::new(attempts),
             last_answer: report.status.last_answer.as_deref().map(shown),
         }
-    }
-
-    pub(super) fn taken(&self) -> usize {
-        self.last.iter().filter(|is_taken| **is_taken).count()
     }
 }
 
@@ -74,6 +66,8 @@ pub(super) struct State {
     pub(super) reason: Option<String>,
     pub(super) declared_in: Option<String>,
     pub(super) is_paused: bool,
+    /// How many secrets sign its requests.
+    pub(super) secrets: usize,
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) replay: Option<String>,
 }
@@ -91,6 +85,10 @@ impl State {
             reason: reason.map(plain),
             declared_in: report.declared_in().map(shown),
             is_paused: report.is_paused(),
+            secrets: match report.webhook.shown().get("signing_secrets") {
+                Some(Json::List(secrets)) => secrets.len(),
+                _ => 0,
+            },
             facts: vec![
                 ("Behind", behind(report, now)),
                 (
@@ -103,7 +101,7 @@ impl State {
                     "Next attempt",
                     report
                         .next_attempt
-                        .map_or("–".to_owned(), |at| at.to_string()),
+                        .map_or("–".to_owned(), |at| format(at, "%b %-d, %H:%M:%S UTC")),
                 ),
                 ("Entries delivered", number(status.delivered)),
                 ("Entries given up", number(status.dead_lettered)),
@@ -136,7 +134,9 @@ pub(super) fn settings(report: &WebhookReport) -> Vec<Setting> {
         name,
     };
     let is_said = |(name, value): &(String, Json)| {
-        name != "name" && !matches!(value.to_string().as_str(), "null" | "{}" | "[]")
+        // The secrets are counted beside the button that rotates them.
+        !matches!(name.as_str(), "name" | "signing_secrets")
+            && !matches!(value.to_string().as_str(), "null" | "{}" | "[]")
     };
     all.into_iter().filter(is_said).map(setting).collect()
 }
@@ -148,6 +148,16 @@ fn plain(value: &Json) -> String {
         Json::List(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
         // So a secret is shown.
         value if value.to_string() == r#"{"set":true}"# => "set".to_owned(),
+        Json::Object(members) => {
+            let member =
+                |(name, value): (String, Json)| format!("{}: {}", shown(&name), plain(&value));
+            members
+                .clone()
+                .into_iter()
+                .map(member)
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
         value => shown(&value.to_string()),
     }
 }
