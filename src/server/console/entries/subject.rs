@@ -24,7 +24,10 @@ use crate::{
     },
 };
 
-pub(in crate::server::console) use self::page::{actor, resource};
+pub(in crate::server::console) use self::{
+    names::Names,
+    page::{actor, resource},
+};
 
 const LONGEST: usize = 120;
 

@@ -134,7 +134,9 @@ impl Answer {
         };
         let found = self.found.as_ref();
         let shown = found.map_or(&[][..], |found| &found.entries);
-        Names::find(visit, kind.other(), others(kind, counts), shown, filter).await
+        let ids = others(kind, counts).values.iter();
+        let ids = ids.map(|one| one.value.as_str());
+        Names::find(visit, kind.other(), ids, shown, filter).await
     }
 }
 
