@@ -6,6 +6,7 @@ use tracing_audit::{
     Timestamp, audit,
     http::{RouterOptions, Scope},
 };
+use tracing_subscriber::prelude::*;
 
 use crate::{
     console_sessions::{by_cookie, key, signed_in},
@@ -97,6 +98,20 @@ async fn a_tenant_is_suggested_its_own_values() {
         ("invoice.sent".to_owned(), 10)
     );
     assert!(has(&found, "actor", "user-2") && !has(&found, "actor", "user-3"));
+}
+
+#[tokio::test]
+async fn an_actor_is_suggested_by_the_name_too() {
+    let served = served(1, RouterOptions::new());
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        audit!("door.opened", actor.id = "u-17", actor.name = "Ann Lee").ignore();
+    });
+    served.log.flush().unwrap();
+    let cookie = signed_in(&served, &served.token).await;
+    let found = suggestions(&served, "", &cookie).await;
+    let expected = serde_json::json!([["u-17", 1, "Ann Lee (u-17)"], ["user-0", 1]]);
+    assert_eq!(found["values"]["actor"], expected);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 
-pub(super) use self::subject::{Kind, actor, resource};
+pub(super) use self::subject::{Kind, Names, actor, resource};
 use self::{
     answer::{Answer, Question},
     bar::{RangeMenu, SearchBar},

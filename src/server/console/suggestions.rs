@@ -12,7 +12,12 @@ use axum::{
 };
 use serde::{Serialize, Serializer, ser::SerializeTuple as _};
 
-use super::{entries::counting, selection::Selection, text::shown, visit::Visit};
+use super::{
+    entries::{Kind, Names, counting},
+    selection::Selection,
+    text::shown,
+    visit::Visit,
+};
 use crate::{
     entry::{Catalogue, Timestamp},
     query::{Top, TopValues},
@@ -24,6 +29,8 @@ use crate::{
 const MOST: usize = 100;
 /// How many event types are: all of most logs, also those that were never seen.
 const MOST_TYPES: usize = 1000;
+/// How many actors are suggested by their names too.
+const MOST_NAMED: usize = 50;
 /// How many paths of details are.
 const MOST_PATHS: usize = 200;
 /// How long reading the catalogue may take.
@@ -64,6 +71,7 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let counts = counting(&selection, &asker, Timestamp::now(), MOST_TYPES)?;
     let layout = visit.app.layout.clone();
     let catalogue = visit.read_within(READ_TIME, move |_| catalogue::catalogue(&layout));
+    let filter = counts.query.filter.clone();
     let (counts, catalogue) = tokio::join!(counts.counts(visit), catalogue);
     let counts = counts?;
     let description = "Values for the search were read in the console";
@@ -73,8 +81,12 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     visit.app.recorder.record(&entry)?;
     let top = counts.map(|counts| counts.stats.top).unwrap_or_default();
     let known = catalogue?.unwrap_or_default();
+    let actors = top.actor.as_ref().map_or(&[][..], |top| &top.values);
+    let ids = actors.iter().take(MOST_NAMED);
+    let ids = ids.map(|one| one.value.as_str());
+    let names = Names::find(visit, Kind::Actor, ids, &[], &filter).await?;
     // Texts and numbers can always be written.
-    let text = serde_json::to_vec(&Suggestions::new(&top, &known)).unwrap_or_default();
+    let text = serde_json::to_vec(&Suggestions::new(&top, &known, &names)).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
@@ -101,16 +113,20 @@ struct Values<'a> {
 struct Value<'a> {
     value: Cow<'a, str>,
     count: u64,
+    name: Option<&'a str>,
 }
 
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = shown(&self.value);
-        let has_hidden = *text != *self.value;
-        let mut tuple = serializer.serialize_tuple(2 + usize::from(has_hidden))?;
+        let text = match self.name {
+            Some(name) => shown(&format!("{name} ({})", self.value)),
+            None => shown(&self.value),
+        };
+        let is_other = *text != *self.value;
+        let mut tuple = serializer.serialize_tuple(2 + usize::from(is_other))?;
         tuple.serialize_element(&self.value)?;
         tuple.serialize_element(&self.count)?;
-        if has_hidden {
+        if is_other {
             tuple.serialize_element(&text)?;
         }
         tuple.end()
@@ -118,7 +134,11 @@ impl Serialize for Value<'_> {
 }
 
 impl<'a> Suggestions<'a> {
-    fn new(top: &'a TopValues, catalogue: &'a Catalogue) -> Self {
+    fn new(top: &'a TopValues, catalogue: &'a Catalogue, names: &'a Names) -> Self {
+        let mut actors = values(top.actor.as_ref(), [], MOST);
+        for actor in &mut actors {
+            actor.name = names.of(&actor.value);
+        }
         let types = catalogue.iter().filter(|entry| !entry.is_dynamic());
         let types = types.map(|entry| Cow::Borrowed(entry.event_type()));
         let sources: BTreeSet<_> = catalogue.iter().flat_map(|entry| entry.sources()).collect();
@@ -142,7 +162,7 @@ impl<'a> Suggestions<'a> {
                     fixed(["success", "failure", "unknown"]),
                     MOST,
                 ),
-                actor: values(top.actor.as_ref(), [], MOST),
+                actor: actors,
                 ip_address: values(top.ip_address.as_ref(), [], MOST),
                 source: values(None, sources.into_iter().map(Cow::Borrowed), MOST),
                 include: values(None, fixed(["access"]), MOST),
@@ -165,12 +185,17 @@ fn values<'a>(
     let values = seen.iter().take(most).map(|one| Value {
         value: Cow::Owned(one.value.clone()),
         count: one.count,
+        name: None,
     });
     let mut values: Vec<_> = values.collect();
     let known: BTreeSet<_> = values.iter().map(|one| one.value.clone()).collect();
     let others = others.into_iter().filter(|value| !known.contains(value));
     let others = others.take(most - values.len());
-    values.extend(others.map(|value| Value { value, count: 0 }));
+    values.extend(others.map(|value| Value {
+        value,
+        count: 0,
+        name: None,
+    }));
     values
 }
 
@@ -197,10 +222,11 @@ mod tests {
             values: vec![one("b", 5), one("\u{202e}c", 2)],
             ..Top::default()
         };
-        let made = values(Some(&seen), fixed(["a", "b", "d", "e"]), 4);
+        let mut made = values(Some(&seen), fixed(["a", "b", "d", "e"]), 4);
+        made[0].name = Some("Bea");
         assert_eq!(
             serde_json::to_string(&made).unwrap(),
-            "[[\"b\",5],[\"\u{202e}c\",2,\"⟨U+202E⟩c\"],[\"a\",0],[\"d\",0]]"
+            "[[\"b\",5,\"Bea (b)\"],[\"\u{202e}c\",2,\"⟨U+202E⟩c\"],[\"a\",0],[\"d\",0]]"
         );
     }
 }

@@ -39,11 +39,12 @@ function written(value) {
   return /[\s"]/.test(literal) ? `"${literal.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : literal;
 }
 
-/** The texts that begin so, and then those that have it in them. */
-function matching(all, text, of = (one) => one) {
+/** The names or values that begin so, and then those that have it in them. A value may be shown by a name. */
+function matching(all, text) {
   const wanted = text.toLowerCase();
-  const begins = (one) => of(one).toLowerCase().startsWith(wanted);
-  const has = (one) => of(one).toLowerCase().includes(wanted);
+  const texts = ([value, , shown]) => [value, shown ?? value].map((one) => one.toLowerCase());
+  const begins = (one) => texts(one).some((known) => known.startsWith(wanted));
+  const has = (one) => texts(one).some((known) => known.includes(wanted));
   return [...all.filter(begins), ...all.filter((one) => has(one) && !begins(one))];
 }
 
@@ -62,9 +63,8 @@ function groups(types) {
 
 function valuesOf(known, name, text) {
   const values = known.values[name] ?? [];
-  const of = ([value]) => value;
-  const beginnings = name === "event_type" ? matching(groups(values), text, of) : [];
-  return [...beginnings.slice(0, MOST_GROUPS), ...matching(values, text, of)];
+  const beginnings = name === "event_type" ? matching(groups(values), text) : [];
+  return [...beginnings.slice(0, MOST_GROUPS), ...matching(values, text)];
 }
 
 function optionOf(sign, name, [value, count, shown]) {
@@ -82,9 +82,9 @@ function completions(known, piece) {
   const [, sign, text] = /^(!?)(.*)$/s.exec(piece);
   if (text.includes('"')) return [];
   const names = [...known.names, ...known.details.map((name) => [name, ""])];
-  const found = matching(names, text, ([name]) => name).map(([name, note]) => ({ text: `${name}:`, note, insert: `${sign}${name}:` }));
+  const found = matching(names, text).map(([name, note]) => ({ text: `${name}:`, note, insert: `${sign}${name}:` }));
   if (text.length < 2) return found;
-  const values = Object.keys(known.values).flatMap((name) => matching(known.values[name], text, ([value]) => value)
+  const values = Object.keys(known.values).flatMap((name) => matching(known.values[name], text)
     .map((one) => ({ ...optionOf(sign, name, one), text: `${name}:${one[2] ?? one[0]}` })));
   return [...found, ...values];
 }

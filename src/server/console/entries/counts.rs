@@ -19,7 +19,7 @@ const SHORTEST: i64 = 15 * MINUTE;
 
 /// The question for the counts.
 pub(in crate::server::console) struct Counting {
-    pub(super) query: StatsQuery,
+    pub(in crate::server::console) query: StatsQuery,
     /// The times of the selection, and the entries that the visitor may see.
     pub(super) all: Filter,
     pub(super) depth: Depth,

@@ -24,7 +24,10 @@ use crate::{
     },
 };
 
-pub(in crate::server::console) use self::page::{actor, resource};
+pub(in crate::server::console) use self::{
+    names::Names,
+    page::{actor, resource},
+};
 
 const LONGEST: usize = 120;
 
@@ -38,8 +41,8 @@ pub(in crate::server::console) enum Kind {
 impl Kind {
     /// The kind that a parameter of the filter names.
     pub(super) fn of(parameter: &str) -> Option<Self> {
-        let kinds = [Self::Actor, Self::Resource].into_iter();
-        kinds.into_iter().find(|kind| kind.parameter() == parameter)
+        let mut kinds = [Self::Actor, Self::Resource].into_iter();
+        kinds.find(|kind| kind.parameter() == parameter)
     }
 
     /// The parameter that names it, which is the path of its page too.

@@ -1,18 +1,17 @@
-//! The names of the other party: of the resources that an actor touched, or of the actors that acted
-//! on a resource. They are counted by their ids, which say little to people.
+//! The names of actors and resources, which are counted by their ids: these say little to people.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::Kind;
 use crate::{
     error::Result,
-    query::{AuditReader, Filter, Query, RawEntry, Top},
+    query::{AuditReader, Filter, Query, RawEntry},
     server::{
         console::{
-            entries::{
-                answer::LOOK_TIME,
-                facets::{Facet, LONGEST},
-            },
+            entries::facets::{Facet, LONGEST},
             text::{cut, shown},
             visit::Visit,
         },
@@ -20,33 +19,40 @@ use crate::{
     },
 };
 
+/// How long looking for names may take.
+const LOOK_TIME: Duration = Duration::from_millis(500);
+
 /// The names that are known, by the ids.
 #[derive(Default)]
-pub(super) struct Names(HashMap<String, String>);
+pub(in crate::server::console) struct Names(HashMap<String, String>);
 
 impl Names {
-    /// The names of the most frequent ones: from the entries of the page, else from the newest entry
-    /// that each has with the subject, as far as these are found soon.
-    pub(super) async fn find(
+    /// The names of these: from entries that are at hand, else from the newest entry that each has
+    /// among those that the filter wants, as far as these are found soon.
+    pub(in crate::server::console) async fn find(
         visit: &Visit,
-        other: Kind,
-        top: &Top,
-        shown: &[RawEntry],
+        kind: Kind,
+        ids: impl Iterator<Item = &str>,
+        at_hand: &[RawEntry],
         filter: &Filter,
     ) -> std::result::Result<Self, Problem> {
         let mut names = Self::default();
-        for entry in shown {
-            names.add(other, entry);
+        for entry in at_hand {
+            names.add(kind, entry);
         }
-        let ids = top.values.iter().map(|one| one.value.clone());
-        let missing: Vec<_> = ids.filter(|id| !names.0.contains_key(id)).collect();
+        let missing = ids.filter(|id| names.of(id).is_none());
+        let missing: Vec<_> = missing.map(str::to_owned).collect();
         let filter = filter.clone();
-        let look = move |reader: &AuditReader| newest(reader, &filter, other, missing);
-        let found = visit.read_within(LOOK_TIME, look).await?;
+        let look = move |reader: &AuditReader| newest(reader, &filter, kind, missing);
+        let found = visit.read_within(LOOK_TIME * 2, look).await?;
         for entry in found.unwrap_or_default() {
-            names.add(other, &entry);
+            names.add(kind, &entry);
         }
         Ok(names)
+    }
+
+    pub(in crate::server::console) fn of(&self, id: &str) -> Option<&str> {
+        self.0.get(id).map(String::as_str)
     }
 
     fn add(&mut self, kind: Kind, entry: &RawEntry) {
@@ -62,25 +68,29 @@ impl Names {
     /// Shows the names in the place of ids.
     pub(super) fn show(&self, facet: &mut Facet) {
         for value in &mut facet.values {
-            if let Some(name) = self.0.get(&value.raw) {
+            if let Some(name) = self.of(&value.raw) {
                 value.text = cut(&shown(name), LONGEST);
             }
         }
     }
 }
 
-/// The newest entry that each has with the subject.
+/// The newest entry of each, until the time is over.
 fn newest(
     reader: &AuditReader,
     filter: &Filter,
-    other: Kind,
+    kind: Kind,
     ids: Vec<String>,
 ) -> Result<Vec<RawEntry>> {
+    let end = Instant::now() + LOOK_TIME;
     let mut found = Vec::new();
     for id in ids {
+        if Instant::now() >= end {
+            break;
+        }
         let filter = filter.clone();
         let query = Query {
-            filter: filter.with(other.parameter(), Filter::literal(&id))?,
+            filter: filter.with(kind.parameter(), Filter::literal(&id))?,
             limit: 1,
             ..Query::default()
         };

@@ -8,7 +8,7 @@ use axum::{http::StatusCode, response::Response};
 use super::{Kind, Known, Subject, Wanted, names::Names};
 use crate::{
     entry::Timestamp,
-    query::{Depth, Top},
+    query::{Depth, Filter, Top},
     server::{
         access::Scope,
         console::{
@@ -61,25 +61,20 @@ async fn make(visit: &Visit, kind: Kind) -> Result<Response, Problem> {
 /// The id or name in the URL, of the one that the page is about.
 fn subject(kind: Kind, selection: &Selection) -> Result<&str, Problem> {
     let name = kind.parameter();
-    let mut texts = Vec::new();
-    for (given, text) in selection.conditions() {
-        match given {
-            given if given == name => texts.push(text),
-            "include" => {}
-            other => {
-                let what = format!(
-                    "the page is about one {name} and takes no other condition; leave it out"
-                );
-                return Err(Problem::parameter(other, what));
-            }
-        }
+    if selection.search.is_some() {
+        let what = "the page takes no search; search on the page of entries";
+        return Err(Problem::parameter("search", what));
     }
-    match (&texts[..], &selection.search) {
-        ([text], None) if !text.starts_with('!') => Ok(*text),
-        (_, Some(_)) => {
-            let what = "the page takes no search; search on the page of entries";
-            Err(Problem::parameter("search", what))
-        }
+    let mut conditions = selection.conditions();
+    if let Some((other, _)) = conditions.find(|(given, _)| ![name, "include"].contains(given)) {
+        let what =
+            format!("the page is about one {name} and takes no other condition; leave it out");
+        return Err(Problem::parameter(other, what));
+    }
+    let texts = selection.conditions().filter(|(given, _)| *given == name);
+    let texts: Vec<_> = texts.map(|(_, text)| text).collect();
+    match texts[..] {
+        [text] if !text.starts_with('!') => Ok(text),
         _ => {
             let what = format!("the page is about one {name}; give one id or name");
             Err(Problem::parameter(name, what))
@@ -118,21 +113,30 @@ impl Answer {
             }
         };
         let (found, counts, known) = tokio::join!(search, count, known);
-        let (found, counts) = (found?, counts?);
-        let others = counts.as_ref().and_then(|counts| others(kind, counts).2);
-        let names = match others {
-            Some(top) => {
-                let shown = found.as_ref().map_or(&[][..], |found| &found.entries);
-                Names::find(visit, kind.other(), top, shown, &filter).await?
-            }
-            None => Names::default(),
-        };
-        Ok(Self {
-            found,
-            counts,
+        let mut answer = Self {
+            found: found?,
+            counts: counts?,
             known: known?,
-            names,
-        })
+            names: Names::default(),
+        };
+        answer.names = answer.names_of_others(visit, kind, &filter).await?;
+        Ok(answer)
+    }
+
+    async fn names_of_others(
+        &self,
+        visit: &Visit,
+        kind: Kind,
+        filter: &Filter,
+    ) -> Result<Names, Problem> {
+        let counts = self.counts.as_ref();
+        let Some(others) = counts.and_then(|counts| others(kind, counts).2) else {
+            return Ok(Names::default());
+        };
+        let found = self.found.as_ref();
+        let shown = found.map_or(&[][..], |found| &found.entries);
+        let ids = others.values.iter().map(|one| one.value.as_str());
+        Names::find(visit, kind.other(), ids, shown, filter).await
     }
 }
 
