@@ -232,9 +232,9 @@ impl Filter {
         self.start.is_none_or(|start| start <= max) && self.end.is_none_or(|end| min < end)
     }
 
-    /// Whether a block can have a matching line, by the values that `may_contain` finds in it, of the
-    /// tenant that it is given if the filter wants certain tenants. So which blocks are read for the
-    /// holder of a tenant's token doesn't depend on what others hold.
+    /// Whether a block can have a matching line, by the values that `may_contain` finds in it: of
+    /// any tenant, or of the one that it is given, if the filter wants certain tenants. So which
+    /// blocks are read for the holder of a tenant's token doesn't depend on what others hold.
     pub(crate) fn may_match(
         &self,
         may_contain: impl Fn(Key, Option<&[u8]>, &[u8]) -> bool,

@@ -4,10 +4,10 @@
 //! thousand. A value is hashed once, by XXH3-64; the ten probes walk on from it by a second number
 //! derived from the first (double hashing), each scaled to the filter's bits.
 //!
-//! A filter holds values, and pairs of a tenant and a value. Whether a pair is found depends on that
-//! pair, and not on whether the value is there for another tenant. A pair takes 10.1 bits and 7
-//! probes, which give one false "maybe" in 128: about as many bits are set as for values alone,
-//! namely half of them. Changing any of this changes the format: raise the index's version.
+//! A filter holds values, and pairs of a tenant and a value. Whether a pair is found depends on
+//! that pair, and not on whether the value is there for another tenant. A pair takes 10.1 bits and
+//! 7 probes, which give one false "maybe" in 128 and leave half of the bits unset, as values do.
+//! Changing any of this changes the format: raise the index's version.
 
 use xxhash_rust::xxh3::xxh3_64;
 

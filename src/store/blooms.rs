@@ -37,8 +37,8 @@ impl Blooms {
             .is_none_or(|filter| bloom::may_contain(filter, bloom::hash(value)))
     }
 
-    /// The same for a line of this tenant. Filters without pairs say only whether the value is there
-    /// for any tenant.
+    /// The same for a line of this tenant. Filters without pairs say only whether the value is
+    /// there for any tenant.
     pub(crate) fn may_contain_of(&self, block: usize, tenant: &[u8], value: &[u8]) -> bool {
         if !self.has_pairs {
             return self.may_contain(block, value);

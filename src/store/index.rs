@@ -18,11 +18,11 @@
 //!
 //! All numbers are little-endian. A reader that wants one key's filters reads that section only.
 //!
-//! Older versions are still read. Version 2 has no pairs of a tenant and a value in its filters, so a
-//! question about one tenant's value reads each block that has this tenant and, of whichever tenant,
-//! this value; and it has no tally where later versions leave out values. Version 1 also has no
-//! types of actors in its filters, has addresses in them as they stand in the lines, has no tally at
-//! all, and doesn't cover its version with the CRC.
+//! Older versions are still read. Version 2 has no pairs of a tenant and a value in its filters, so
+//! a question about one tenant's value reads each block that has this tenant and, of whichever
+//! tenant, this value; and it has no tally where later versions leave out values. Version 1 also
+//! has no types of actors in its filters, has addresses in them as they stand in the lines, has no
+//! tally at all, and doesn't cover its version with the CRC.
 
 use std::{fmt, path::Path};
 
@@ -54,8 +54,8 @@ const ROW: usize = 64;
 const OPAQUE: u32 = 1;
 
 /// A field with a Bloom filter in each block. An actor or resource is found by id and by name, an
-/// actor also by its type, and an address by its canonical spelling. Of an entry with a tenant, each
-/// value is in the filter alone and as a pair with the tenant.
+/// actor also by its type, and an address by its canonical spelling. Of an entry with a tenant,
+/// each value is in the filter alone and as a pair with the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Actor,

@@ -211,8 +211,8 @@ impl IndexBuilder {
         self.crc.clone().finalize()
     }
 
-    /// Whether a block so far may hold a line with this value, of this tenant if one is given, as in
-    /// [`Blooms`](super::blooms::Blooms).
+    /// Whether a block so far may hold a line with this value, of this tenant if one is given, as
+    /// in [`Blooms`](super::blooms::Blooms).
     pub(crate) fn may_contain(
         &self,
         block: usize,

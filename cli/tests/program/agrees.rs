@@ -96,7 +96,7 @@ fn parameter(entries: &[Value]) -> Parameter {
         entry["timestamp"].as_str().unwrap()
     };
     let excluded = fastrand::u8(..4) == 0;
-    let (name, value) = match fastrand::u8(..12) {
+    let (name, value) = match fastrand::u8(..14) {
         0 => return ("start_date".into(), false, instant().into()),
         1 => return ("end_date".into(), false, instant().into()),
         2 => ("event_type", one_of(&TYPES)),
@@ -110,7 +110,8 @@ fn parameter(entries: &[Value]) -> Parameter {
             "ip_address",
             one_of(&["192.0.2.1", "192.0.2.0/26", "2001:db8::/32"]),
         ),
-        10 => ("q", one_of(&["ANN did", "grün", "login", "=E"])),
+        10 | 11 => ("tenant_id", one_of(&["acme", "globex"])),
+        12 => ("q", one_of(&["ANN did", "grün", "login", "=E"])),
         _ => ("details.number", one_of(&["1", "2.0"])),
     };
     (name.into(), excluded, value.into())

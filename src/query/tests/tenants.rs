@@ -89,6 +89,27 @@ fn a_question_about_several_tenants_finds_the_values_of_each() {
 }
 
 #[test]
+fn counts_of_a_tenant_are_not_those_of_whole_files() {
+    let log = log(3);
+    let stats = |params: &[(&str, &str)]| {
+        let query = StatsQuery::parse(params.iter().copied()).unwrap();
+        log.reader().stats(&query).unwrap()
+    };
+    let own = stats(&[("tenant_id", "acme")]);
+    let actors = own.top.actor.unwrap().values;
+    assert_eq!(own.total, 13);
+    assert_eq!(actors.len(), 1);
+    assert_eq!((&*actors[0].value, actors[0].count), ("ann", 13));
+    assert_eq!(stats(&[]).total, 26);
+    // A value of another tenant is not even looked for.
+    let read = |value| {
+        let stats = stats(&[("tenant_id", "acme"), ("actor", value)]);
+        (stats.total, stats.scanned.blocks)
+    };
+    assert_eq!(read("bob"), read("nobody"));
+}
+
+#[test]
 fn a_follower_reads_no_sealed_blocks_without_entries_of_its_tenant() {
     let log = Log::new();
     let of_globex = |seq| line(seq, "globex", "bob", "192.0.2.1", PADDING);
