@@ -1,4 +1,4 @@
-//! What a form makes of a webhook's settings, and settings of a form.
+//! The form that a webhook's settings make, and the settings that a form makes.
 
 use serde_json::json;
 
