@@ -53,8 +53,8 @@ pub(crate) fn deliveries(layout: &Layout, name: &str) -> Result<Option<Vec<Liste
     let mut all: Vec<_> = known.deliveries.into_values().collect();
     // Deliveries of one moment are always in the same order.
     all.sort_unstable_by(|one, other| {
-        let key = |listed: &ListedDelivery| (listed.time, listed.delivery_id.clone());
-        key(other).cmp(&key(one))
+        let by_time = other.time.cmp(&one.time);
+        by_time.then_with(|| other.delivery_id.cmp(&one.delivery_id))
     });
     Ok(Some(all))
 }

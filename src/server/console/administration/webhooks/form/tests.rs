@@ -16,7 +16,7 @@ fn webhook(more: Value) -> Webhook {
     Webhook::from_settings(settings).unwrap()
 }
 
-/// What a browser sends of a form that nobody has touched.
+/// The fields that a browser sends of a form that nobody has touched.
 fn untouched(form: &WebhookForm) -> Fields {
     let fields = form.common.iter().chain(&form.more);
     let sent = fields.filter(|field| field.kind != FieldKind::Switch || !field.value.is_empty());
