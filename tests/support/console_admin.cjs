@@ -1,4 +1,4 @@
-// What administrators do with webhooks, and what people do with views and downloads, in Chromium.
+// Administrators manage webhooks, and people save views and download entries, in Chromium.
 
 const assert = require("node:assert/strict");
 const http = require("node:http");
@@ -34,6 +34,8 @@ async function look(page, what, part, check, hasScripts) {
     await page.setViewportSize({ width, height: 900 });
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok(over <= 0, `${what}: ${over} pixels too wide at ${width}`);
+    const lefts = await page.locator(".popup:visible").evaluateAll((all) => all.map((one) => one.getBoundingClientRect().left));
+    assert.ok(lefts.every((left) => left >= 0), `${what}: a menu is cut off at ${width}`);
     if (hasScripts && width !== 820) await check(page, `${what} at ${width}`, part);
   }
   assert.equal(await page.locator("main img, main script").count(), 0, what);
@@ -113,6 +115,7 @@ async function change(page, see) {
   await page.click("button:has-text('Retire the older')");
   assert.equal(await page.locator("text=Retire the older").count(), 0);
   await page.click("summary:has-text('Remove')");
+  await see("the last question", ".head-line");
   await page.click("text=Remove the webhook");
   assert.match(await page.textContent("main"), /There are no webhooks yet/);
 }
@@ -135,6 +138,7 @@ async function saveView(page, base, see) {
   await page.click("text=All views");
   await see("views");
   await page.click("td.act summary");
+  await see("a question about a view", "td.act");
   await page.click("text=Remove the view");
   assert.match(await page.textContent("main"), /No views are saved/);
   await see("no views");

@@ -1,8 +1,8 @@
 //! Saved views: names for what the URL of the page of entries asks for.
 //!
-//! Whoever may read sees the views of the own tenant, or those of all tenants together; whoever
-//! administers them saves and removes views, because others see these. A view is checked when it is
-//! saved, by what reads the URL of the page: a link to one can't be broken, and leads nowhere else.
+//! A visitor sees the views of the own tenant, or with access to all tenants those that are for all.
+//! Only administrators save and remove views, because others see these. A view is checked when it is
+//! saved, as the URL of the page is: the link to a view can't be broken, and leads nowhere else.
 //!
 //! ```text
 //! store   the views of a tenant, in the log's directory

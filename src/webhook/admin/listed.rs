@@ -51,10 +51,10 @@ pub(crate) fn deliveries(layout: &Layout, name: &str) -> Result<Option<Vec<Liste
         known.add_waiting(waiting);
     }
     let mut all: Vec<_> = known.deliveries.into_values().collect();
-    // Of those of one moment, the order is always the same.
+    // Deliveries of one moment are always in the same order.
     all.sort_unstable_by(|one, other| {
-        let key = |listed: &ListedDelivery| (listed.time, listed.delivery_id.clone());
-        key(other).cmp(&key(one))
+        let by_time = other.time.cmp(&one.time);
+        by_time.then_with(|| other.delivery_id.cmp(&one.delivery_id))
     });
     Ok(Some(all))
 }
@@ -75,7 +75,7 @@ struct Known {
 }
 
 impl Known {
-    /// Those of the last attempts, which are the newest first.
+    /// The deliveries of the last attempts, which are the newest first.
     fn of(attempts: &[Attempt]) -> Self {
         let mut known = Self::default();
         for attempt in attempts {

@@ -134,7 +134,7 @@ fn patched(
     Ok(after)
 }
 
-/// What came of a change, with the mistake in the form that was noted.
+/// The outcome of a change, with the mistake in the form that was noted.
 fn told<T>(changed: Result<T, Refusal>, problem: Option<Problem>) -> Result<T, Problem> {
     changed.map_err(|refusal| problem.unwrap_or_else(|| refused(refusal)))
 }

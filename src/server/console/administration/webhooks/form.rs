@@ -23,10 +23,10 @@ pub(super) use self::typed::{is_paused, patch, settings};
 
 type Settings = Map<String, Value>;
 
-/// Stands for what isn't shown and stays as it is: a secret, or the whole of a URL.
+/// Stands for a value that isn't shown and stays as it is: a secret, or the whole of a URL.
 pub(super) const KEPT: &str = "(kept)";
 
-/// What is asked first, and what fewer people need: names of settings, with their titles.
+/// The settings that are asked first, and those that fewer people need, with their titles.
 const COMMON: &[(&str, &str)] = &[
     ("name", "Name"),
     ("url", "URL"),

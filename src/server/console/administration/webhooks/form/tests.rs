@@ -1,4 +1,4 @@
-//! What a form makes of a webhook's settings, and settings of a form.
+//! The form that a webhook's settings make, and the settings that a form makes.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn webhook(more: Value) -> Webhook {
     Webhook::from_settings(settings).unwrap()
 }
 
-/// What a browser sends of a form that nobody has touched.
+/// The fields that a browser sends of a form that nobody has touched.
 fn untouched(form: &WebhookForm) -> Fields {
     let fields = form.common.iter().chain(&form.more);
     let sent = fields.filter(|field| field.kind != FieldKind::Switch || !field.value.is_empty());

@@ -55,7 +55,7 @@ fn difference(before: &Settings, after: &Settings) -> Settings {
     patch
 }
 
-/// The settings that are written in the fields. What is left empty has no value.
+/// The settings that are written in the fields. A field that is left empty has no value.
 fn typed(fields: &Fields, now: &Settings) -> Result<Settings, Problem> {
     check_names(fields)?;
     let mut settings = Settings::new();
@@ -142,7 +142,7 @@ fn has(fields: &Fields, name: &str) -> bool {
     given(fields, name).is_some()
 }
 
-/// The lines that aren't empty; what has commas between is as good as lines.
+/// The lines that aren't empty. A comma separates as the end of a line does.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.split(['\n', ',']).map(str::trim);
     lines.filter(|line| !line.is_empty())
