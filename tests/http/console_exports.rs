@@ -86,7 +86,12 @@ async fn each_download_has_the_name_and_about_the_length_that_the_menu_says() {
             assert!((least..1.3).contains(&ratio), "{path}: {said}, {ratio}");
             if path.contains("ndjson") {
                 let lines = file.text().lines().count();
-                assert!(page.contains(&format!("<b>{lines} entries</b>")), "{query}");
+                let besides = match query.contains("actor") {
+                    true => ", besides reads of the log",
+                    false => "",
+                };
+                let count = format!("<b>{lines} entries{besides}</b>");
+                assert!(page.contains(&count), "{query}: {page}");
             }
         }
     }
@@ -104,10 +109,12 @@ async fn the_menu_is_for_those_who_may_download_and_counts_what_they_get() {
         "?event_type=invoice.*",
     )
     .await;
-    assert!(page.contains("<b>5 entries</b>"));
+    assert!(page.contains("<b>5 entries, besides reads of the log</b>"));
     let nothing = menu(&served, Scope::Export, None, "?actor=nobody").await;
-    assert!(nothing.contains("<b>0 entries</b>"));
+    assert!(nothing.contains("<b>0 entries, besides reads of the log</b>"));
     for (_, said) in downloads(&nothing) {
         assert!(!said.contains("about"), "{said}");
     }
+    let with_reads = menu(&served, Scope::Export, None, "?actor=user-1&include=access").await;
+    assert!(!with_reads.contains("besides"), "{with_reads}");
 }

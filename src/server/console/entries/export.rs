@@ -63,11 +63,15 @@ impl ExportMenu {
         if asker.access.scope < Scope::Export {
             return Ok(None);
         }
-        let mut params = selection.parameters(now);
-        params.retain(|(name, _)| name != "include");
-        let count = count(visit, asker, &params).await?;
         let counts = answer.counts.as_ref();
         let shown = counts.map(|counts| counts.stats.total);
+        let given = selection.parameters(now);
+        let (include, params): (Vec<_>, Vec<_>) =
+            given.into_iter().partition(|(name, _)| name == "include");
+        let count = match include.is_empty() {
+            true => count(visit, asker, &params).await?,
+            false => shown,
+        };
         let found = answer.found.as_ref();
         let sample = found.map_or(&[][..], |found| &found.entries);
         let download =
@@ -81,11 +85,12 @@ impl ExportMenu {
     }
 }
 
-/// The number of entries in a download, or the least that it can be: those that the page counts.
+/// The number of entries in a download, or of those that the page counts, which leaves out reads of
+/// the log.
 fn words(count: Option<u64>, shown: Option<u64>) -> String {
     match (count, shown) {
         (Some(count), _) => entries(count),
-        (None, Some(shown)) => format!("At least {}", entries(shown)),
+        (None, Some(shown)) => format!("{}, besides reads of the log", entries(shown)),
         (None, None) => "Not counted".to_owned(),
     }
 }
