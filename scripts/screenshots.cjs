@@ -19,12 +19,17 @@ const PAGES = {
   failures: "?outcome=failure",
   nothing: "?actor=nobody",
   problem: "?severty=error",
+  actor: "/actor?actor=user-6",
+  resource: "/resource?resource=db-password",
+  views: "/views",
   catalogue: "/catalogue",
   health: "/health",
   tokens: "/admin/tokens",
   settings: "/admin/settings",
   webhooks: "/admin/webhooks",
   webhook: "/admin/webhooks/siem",
+  "webhook-settings": "/admin/webhooks/siem/settings",
+  deliveries: "/admin/webhooks/siem/deliveries",
 };
 
 /** Where Debian has the browser. */
@@ -42,9 +47,14 @@ async function signIn(page) {
 
 /** The addresses of pages that have others' ids in them. */
 async function found(page) {
-  await page.goto(`${base}?event_type=user.updated`);
-  const entry = await page.getAttribute(".table a.open", "href");
-  return { ...PAGES, entry: entry.replace(/^.*\/audit/, "") };
+  const places = { entry: ["?event_type=user.updated", ".table a.open"], delivery: [PAGES.deliveries, "td a"] };
+  const pages = { ...PAGES };
+  for (const [name, [list, link]] of Object.entries(places)) {
+    await page.goto(base + list);
+    const href = await page.getAttribute(link, "href");
+    pages[name] = href.replace(/^.*\/audit/, "");
+  }
+  return pages;
 }
 
 async function pictures(browser) {
