@@ -1,9 +1,9 @@
-//! The menu of downloads: for each format the name that the file will have, and about how long it
+//! The menu of downloads: for each format the name that the file will have, and about how large it
 //! will be.
 //!
 //! A download has the reads of the log as well, which the page leaves out, so the entries are
-//! counted once more, if the answers of the page came fast. The length is estimated: the
-//! entries that the page shows are written in the format, and stand for all.
+//! counted once more, if that is fast. The size is estimated: the entries that the page shows are
+//! written in the format, and stand for all.
 
 use std::{
     io::{self, Write as _},
@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// How long the entries of a download may be counted, if the page took no longer until then.
+/// How long counting the entries of a download may take.
 const COUNT_TIME: Duration = Duration::from_millis(300);
 /// How much of the entries is compressed for an estimate.
 const SAMPLE: usize = 64 * 1024;
@@ -47,7 +47,7 @@ pub(in crate::server::console) struct Download {
     pub(in crate::server::console) query: String,
     /// The name of the file.
     pub(in crate::server::console) name: String,
-    /// About how long it will be, if that can be said.
+    /// About how large it will be, if that can be said.
     pub(in crate::server::console) size: Option<String>,
 }
 
@@ -86,7 +86,7 @@ fn words(count: Option<u64>, shown: Option<u64>) -> String {
     match (count, shown) {
         (Some(count), _) => entries(count),
         (None, Some(shown)) => format!("At least {}", entries(shown)),
-        (None, None) => "Not counted".to_owned(),
+        (None, None) => "An unknown number of entries".to_owned(),
     }
 }
 
@@ -167,7 +167,7 @@ fn lines(sample: &[RawEntry]) -> Vec<u8> {
     lines.collect::<Vec<_>>().concat()
 }
 
-/// How long a text is when it is compressed, by its beginning.
+/// About how many bytes a text has when it is compressed, by its beginning.
 fn compressed(text: &[u8]) -> io::Result<usize> {
     let sample = &text[..text.len().min(SAMPLE)];
     let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -176,7 +176,7 @@ fn compressed(text: &[u8]) -> io::Result<usize> {
     Ok(deflated * text.len() / sample.len().max(1))
 }
 
-/// How long the rows are, without the names of the columns.
+/// How many bytes the rows have, without the names of the columns.
 fn table(sample: &[RawEntry]) -> io::Result<usize> {
     let write = |entries: &[RawEntry]| {
         let mut file = Vec::new();

@@ -196,7 +196,7 @@ impl Nothing {
         hints.extend(is_all.then(|| {
             let hint = match has_conditions {
                 true => {
-                    "Nothing matches at any other time either. Check what is written, or remove a \
+                    "Nothing matches at any other time either. Check the spelling, or remove a \
                      condition."
                 }
                 false => {
