@@ -66,7 +66,7 @@ pub(super) struct FilterArgs {
     /// This request
     #[arg(long, value_name = "ID")]
     request_id: Vec<String>,
-    /// This trace of OpenTelemetry
+    /// This OpenTelemetry trace
     #[arg(long, value_name = "ID")]
     trace_id: Vec<String>,
     /// This text, in any case, in event type, actor, resource or description

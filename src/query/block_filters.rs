@@ -10,8 +10,8 @@ use crate::{
 pub(super) struct BlockFilters(Vec<(Key, Blooms)>);
 
 impl BlockFilters {
-    /// Reads them from the file's index. Of a key whose filters can't be read, which `report` is
-    /// told, any block can have what is wanted.
+    /// Reads them from the file's index. If the filters of a key can't be read, `report` gets the
+    /// error, and any block may have what is wanted.
     pub(super) fn read(
         files: &Files,
         stem: &FileStem,

@@ -59,7 +59,8 @@ impl Hashes {
     }
 }
 
-/// How many words these take. With fewer bits than a word, chance has its way.
+/// How many words these take. A filter of fewer bits than a word could give many more false
+/// "maybes" than expected.
 fn words(hashes: &[u64], tenth_bits_each: usize) -> usize {
     (hashes.len() * tenth_bits_each / 10).div_ceil(64)
 }

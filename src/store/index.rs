@@ -10,7 +10,7 @@
 //! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the
 //!          file; its name; the sections
 //! rows     64 bytes per block
-//! tally    the counts of the file's entries, see `tally`, which says as well when there is none;
+//! tally    the counts of the file's entries, see `tally`, which also says when there is none;
 //!          CRC-32 in the head
 //! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32
 //!          in the head
@@ -19,7 +19,7 @@
 //! All numbers are little-endian. A reader that wants one key's filters reads that section only.
 //!
 //! Older versions are still read. Version 2 has no pairs of a tenant and a value in its filters, so
-//! a question about one tenant's value reads each block that has this tenant and, of whichever
+//! a question about one tenant's value reads each block that has this tenant and, for any
 //! tenant, this value; and it has no tally where later versions leave out values. Version 1 also
 //! has no types of actors in its filters, has addresses in them as they stand in the lines, has no
 //! tally at all, and doesn't cover its version with the CRC.

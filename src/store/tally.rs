@@ -3,8 +3,8 @@
 //!
 //! Entries about reads of the log are counted apart, because most questions leave them out. The
 //! tally has its limit in bytes. If it becomes longer, the values of the field that takes the most
-//! bytes are left out, and that as often as needed; the rest stays. A count that wants these values
-//! reads the file. So does each count of a file without a tally: one with entries of thousands of
+//! bytes are left out, field after field until the rest fits. A count that wants these values reads
+//! the file. So does each count of a file without a tally: one with entries of thousands of
 //! different minutes, or with a line that isn't an entry.
 //!
 //! ```text

@@ -194,7 +194,7 @@ async fn the_page_of_a_subject_has_a_range_and_is_recorded() {
     assert_eq!(page.status, 200);
     assert!(
         page.text()
-            .contains("The log has no actor with this id or name")
+            .contains("No actor with this id or name was found")
     );
     let read = &served.accesses(3)[1..];
     assert_eq!(read[0]["event_type"], "audit.access.read");
@@ -249,7 +249,7 @@ async fn the_page_of_a_subject_shows_a_tenant_its_own() {
     let page = get(&served, "/audit/actor?actor=bob", &cookie).await;
     assert!(
         page.text()
-            .contains("The log has no actor with this id or name")
+            .contains("No actor with this id or name was found")
     );
     assert!(!page.text().contains("bob@example.com"));
 }

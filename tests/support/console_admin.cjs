@@ -90,7 +90,7 @@ async function lookAtDeliveries(page, record, see) {
   assert.ok(!request.includes("blue"));
   await see("a delivery");
   await page.click("text=Send again");
-  assert.match(await page.textContent("[role=status]"), /is to be sent again/);
+  assert.match(await page.textContent("[role=status]"), /will be sent again/);
   await page.click("nav.trail a");
   await page.click(".choice a:has-text('Dead letters')");
   assert.match(page.url(), /\?state=dead_letter$/);

@@ -112,7 +112,7 @@ pub(crate) struct StatsArgs {
             .try_map(|name| name.parse::<Step>())
     )]
     pub(crate) step: Option<Step>,
-    /// Show this many values of each field; 0 for the counts over time alone
+    /// Show this many values of each field; 0 for only the counts over time
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: u16,
     /// Show the values of these fields only, separated by commas [default: all]

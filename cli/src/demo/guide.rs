@@ -56,7 +56,7 @@ A credential manager is running, its users are at work, and all they do is audit
   token      {token}
   log        {dir}
 
-Within its first seconds somebody breaks in. In the console: who was it, how did they get in, what
+Within the first seconds, somebody breaks in. In the console: who was it, how did they get in, what
 did they take, and who put it right? Begin with  outcome:failure  in the search line.
 
 Try, in another terminal:

@@ -67,7 +67,7 @@ impl FromStr for StatsField {
 /// How much is read for the values of fields. The counts over time are the same in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// No file that otherwise needn't be read. A field that its tally doesn't have is left out.
+    /// No file is read only for values. A field that a file's tally doesn't have is left out.
     #[cfg(any(feature = "console", test))]
     Quick,
     /// What the question asks for.
@@ -96,7 +96,7 @@ impl Depth {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chosen {
     is_chosen: [bool; FIELDS],
-    /// Whether files are read whose tallies don't have the values of a field. If not, no values of
+    /// Whether a file is read if its tally doesn't have the values of a field. If not, no values of
     /// that field are given.
     pub(super) reads_files: bool,
     /// Whether the values of more fields are counted.

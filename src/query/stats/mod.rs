@@ -77,11 +77,11 @@ pub struct StatsQuery {
     pub step: Option<Step>,
     /// The most steps if no `step` is given; 400 by default. There can be more if these are years.
     pub most_steps: u16,
-    /// The most values of each field; 10 by default. [`StatsQuery::parse`] allows 0 to 100. With 0
+    /// The most values of each field; 10 by default. [`StatsQuery::parse`] allows 0 to 100. With 0,
     /// no values are counted, as with no `fields`.
     pub top: usize,
     /// The fields whose most frequent values are wanted; all by default. A file with very many
-    /// values of one of them has to be read for these, and not for the other counts.
+    /// different values of a field (some thousands) has to be read if that field is among these.
     pub fields: Vec<StatsField>,
     /// Whether entries about reads of the log are counted as well; `false` by default, as in a
     /// [`Query`](crate::Query).

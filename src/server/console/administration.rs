@@ -46,8 +46,8 @@ fn admit_form(visit: &Visit) -> Result<Asker, Problem> {
     Ok(asker)
 }
 
-/// Lets an administrator change something by a form, whose fields are read once that person is let
-/// in. Gives the administrator, and what was made or the form as it is shown again.
+/// Lets an administrator change something by a form, whose fields are read after the administrator
+/// is let in. Gives the administrator, and what was made or the form as it is shown again.
 async fn take_form<T>(
     visit: &Visit,
     request: &AdminRequest,
@@ -151,7 +151,7 @@ impl Draft {
         found.map_or("", |(_, value)| value)
     }
 
-    /// Whether a field was sent, as only the boxes are that are ticked.
+    /// Whether a field was sent. Browsers send a box only if it is ticked.
     #[cfg(feature = "webhook")]
     fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(known, _)| known == name)

@@ -27,18 +27,21 @@ use crate::{
 
 /// How many values of each parameter are suggested, the most frequent ones.
 const MOST: usize = 100;
-/// How many event types are: all of most logs, also those that were never seen.
+/// How many event types are suggested: all of most logs, even those that were never seen.
 const MOST_TYPES: usize = 1000;
 /// How many actors are suggested by their names too.
 const MOST_NAMED: usize = 50;
-/// How many paths of details are.
+/// How many paths of details are suggested.
 const MOST_PATHS: usize = 200;
 /// How long reading the catalogue may take.
 const READ_TIME: Duration = Duration::from_secs(1);
 
 /// The parameters, the most useful first, and what each is about. A text needs no `q:`.
 const NAMES: [(&str, &str); 19] = [
-    ("event_type", "what happened; auth.* for all that begin so"),
+    (
+        "event_type",
+        "what happened; auth.* for all that begin with auth.",
+    ),
     ("actor", "id, name or type"),
     ("resource", "id or name"),
     ("outcome", "success, failure or unknown"),
@@ -47,15 +50,15 @@ const NAMES: [(&str, &str); 19] = [
     ("source", "the application"),
     ("session_id", "a session"),
     ("request_id", "a request"),
-    ("trace_id", "a trace of OpenTelemetry"),
+    ("trace_id", "an OpenTelemetry trace"),
     ("user_agent", "as the client sent it"),
     ("tenant_id", "a tenant"),
-    ("actor_type", "as in user or system"),
-    ("resource_type", "as in secret"),
+    ("actor_type", "such as user or system"),
+    ("resource_type", "such as secret"),
     ("category", "most often the first part of event types"),
     ("action", "most often the last part of event types"),
     ("start_date", "from this day or instant on"),
-    ("end_date", "up to the end of this day, or to this instant"),
+    ("end_date", "to the end of this day, or before this instant"),
     ("include", "access: reads of the log as well"),
 ];
 

@@ -1,8 +1,9 @@
 //! Saved views: names for what the URL of the page of entries asks for.
 //!
-//! A visitor sees the views of the own tenant, or with access to all tenants those that are for all.
-//! Only administrators save and remove views, because others see these. A view is checked when it is
-//! saved, as the URL of the page is: the link to a view can't be broken, and leads nowhere else.
+//! A visitor with a tenant's token sees the views of that tenant; a visitor with access to all
+//! tenants sees the views that were saved with such access. Only administrators save and remove
+//! views, because others see these. A view is checked when it is saved, as the URL of the page is:
+//! the link to a view can't be broken, and leads nowhere else.
 //!
 //! ```text
 //! store   the views of a tenant, in the log's directory
@@ -96,7 +97,10 @@ fn selected(query: &str) -> Result<Selection> {
     let selection = Selection::parse(given)?;
     match selection.search {
         // A line is turned into parameters before there is a page of it.
-        Some(_) => Err(Error::invalid("search", "search first, then save the view")),
+        Some(_) => {
+            let problem = "it can't be saved; search first, then save the view";
+            Err(Error::invalid("search", problem))
+        }
         None => Ok(selection.starting(Start::Newest)),
     }
 }

@@ -60,7 +60,7 @@ const VALUES: [(&str, &str, &str); 17] = [
     ("request_id", "This request.", "request-1"),
     (
         "trace_id",
-        "This trace of OpenTelemetry.",
+        "This OpenTelemetry trace.",
         "4bf92f3577b34da6a3ce929d0e0e4736",
     ),
     (
@@ -136,8 +136,8 @@ pub(super) fn limit(usual: usize, most: usize) -> Parameter {
 }
 
 pub(super) fn top(usual: usize, most: usize) -> Parameter {
-    let meaning = "How many values of each field an answer has at most. With `0` it has the counts \
-                   over time alone.";
+    let meaning = "How many values of each field an answer has at most. With `0`, it has only the \
+                   counts over time.";
     let number = number(0, most).default(Some(usual.into()));
     query("top", meaning, number, json!(usual))
 }

@@ -59,13 +59,14 @@ async fn a_delivery_is_shown_with_its_request_and_its_answer_and_sent_again() {
         assert!(one.contains(text), "{text}: {one}");
     }
     let webhook = page(&served, SIEM, &cookie, 200).await;
-    assert!(webhook.contains("class=\"spark\"") && webhook.contains("0 of the last 1 taken"));
+    let drawn = "0 of the last 1 attempts succeeded";
+    assert!(webhook.contains("class=\"spark\"") && webhook.contains(drawn));
     let resend = format!("{path}/resend");
     assert!(webhook.contains(&format!("action=\"{resend}\"")));
     let asked = format!("{path}?asked=resend");
     sent(&served, &resend, "", &cookie, &asked).await;
     let one = page(&served, &asked, &cookie, 200).await;
-    assert!(one.contains("is to be sent again") && one.contains("No process delivers now"));
+    assert!(one.contains("will be sent again") && one.contains("No process delivers now"));
 
     refused(&served, &format!("{path}/skip"), "", &cookie, 404).await;
     page(&served, &format!("{list}/msg_0"), &cookie, 404).await;

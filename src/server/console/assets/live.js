@@ -118,11 +118,11 @@ function take(event) {
   const found = JSON.parse(event.data).entries.filter((entry) => !known.has(entry.id));
   waiting = [...waiting, ...found].slice(-MOST);
   if (isLive && scrollY < 80 && !body.contains(document.activeElement)) show(); else tell();
-  // So many are enough to know.
+  // More of them are not counted.
   if (!isLive && waiting.length === MOST) stop();
 }
 
-/** Follows the log on from where the page, or the last event, was. */
+/** Follows the log from where the page, or the last event, ended. */
 function follow() {
   if (source) return;
   const params = filter();
@@ -161,7 +161,7 @@ if (button && !["cursor", "newer", "end_date"].some((name) => params.has(name)))
     button.hidden = false;
     button.addEventListener("click", () => switchLive(!isLive));
   }
-  // Who has just a quick look needs no news; and a page that nobody sees needs no connection.
+  // A visitor who has just a quick look needs no news, and a page that nobody sees needs no connection.
   const look = () => { if (!document.hidden && (isLive || waiting.length < MOST)) follow(); };
   setTimeout(look, LOOK);
   document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else look(); });

@@ -1,5 +1,5 @@
 // Completes the line of the search: names of parameters, and values. A combobox with a list, from which
-// the arrow keys choose; Enter or Tab takes what is chosen. The line works without.
+// the arrow keys choose; Enter or Tab takes what is chosen. The line works without it.
 
 /** How many completions are shown. */
 const MOST = 12;
@@ -39,7 +39,7 @@ function written(value) {
   return /[\s"]/.test(literal) ? `"${literal.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : literal;
 }
 
-/** The names or values that begin so, and then those that have it in them. A value may be shown by a name. */
+/** The names or values that begin with the text, and then those that contain it. A value may be shown by a name. */
 function matching(all, text) {
   const wanted = text.toLowerCase();
   const texts = ([value, , shown]) => [value, shown ?? value].map((one) => one.toLowerCase());

@@ -1,8 +1,8 @@
 //! The counts of a selection over a span of time that shows them well.
 //!
-//! Of a young log, the last day has few minutes with entries. One bar at the end of a wide axis
-//! says nothing, so the axis begins with the log's first entry then, and has finer steps. An axis
-//! stays wide if the log is old and only the selected entries are new: that can be seen from it.
+//! In a new log, few minutes of the last day have entries. One bar at the end of a wide axis says
+//! nothing, so the axis then begins with the log's first entry, and has finer steps. If the log is
+//! old and only the selected entries are new, the axis stays wide, because that shows as much.
 
 use std::time::{Duration, Instant};
 
@@ -29,13 +29,13 @@ pub(in crate::server::console) struct Counting {
 pub(in crate::server::console) struct Counts {
     pub(in crate::server::console) stats: Stats,
     pub(super) more: MoreValues,
-    /// Whether they begin later than the range, before which there is no entry in it.
+    /// Whether the counts begin later than the range, because its beginning has no entries.
     pub(super) is_narrowed: bool,
 }
 
 impl Counting {
-    /// `None` if the time is over. Values that take long to count delay no counts over time: they
-    /// are left out if the time is over.
+    /// `None` if the time is over before there are counts over time. Values that take long to count
+    /// don't delay these: if the time is over, the values are left out.
     pub(in crate::server::console) async fn counts(
         self,
         visit: &Visit,

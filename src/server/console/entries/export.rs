@@ -1,9 +1,9 @@
-//! The menu of downloads: for each format the name that the file will have, and about how long it
+//! The menu of downloads: for each format the name that the file will have, and about how large it
 //! will be.
 //!
 //! A download has the reads of the log as well, which the page leaves out, so the entries are
-//! counted once more, if the answers of the page came fast. The length is estimated: the
-//! entries that the page shows are written in the format, and stand for all.
+//! counted once more, if that is fast. The size is estimated: the entries that the page shows are
+//! written in the format, and stand for all.
 
 use std::{
     io::{self, Write as _},
@@ -30,14 +30,14 @@ use crate::{
     },
 };
 
-/// How long the entries of a download may be counted, if the page took no longer until then.
+/// How long counting the entries of a download may take.
 const COUNT_TIME: Duration = Duration::from_millis(300);
 /// How much of the entries is compressed for an estimate.
 const SAMPLE: usize = 64 * 1024;
 
 pub(in crate::server::console) struct ExportMenu {
     /// How many entries a download has.
-    pub(in crate::server::console) count: String,
+    pub(in crate::server::console) count: (String, &'static str),
     pub(in crate::server::console) downloads: Vec<Download>,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::server::console) struct Download {
     pub(in crate::server::console) query: String,
     /// The name of the file.
     pub(in crate::server::console) name: String,
-    /// About how long it will be, if that can be said.
+    /// About how large it will be, if that can be said.
     pub(in crate::server::console) size: Option<String>,
 }
 
@@ -85,13 +85,13 @@ impl ExportMenu {
     }
 }
 
-/// The number of entries in a download, or of those that the page counts, which leaves out reads of
-/// the log.
-fn words(count: Option<u64>, shown: Option<u64>) -> String {
+/// The number of entries in a download, or of those that the page counts; and whether reads of the
+/// log are among them.
+fn words(count: Option<u64>, shown: Option<u64>) -> (String, &'static str) {
     match (count, shown) {
-        (Some(count), _) => entries(count),
-        (None, Some(shown)) => format!("{}, besides reads of the log", entries(shown)),
-        (None, None) => "Not counted".to_owned(),
+        (Some(count), _) => (entries(count), "including reads of the log"),
+        (None, Some(shown)) => (entries(shown), "besides reads of the log"),
+        (None, None) => ("An unknown number of entries".to_owned(), ""),
     }
 }
 
@@ -172,7 +172,7 @@ fn lines(sample: &[RawEntry]) -> Vec<u8> {
     lines.collect::<Vec<_>>().concat()
 }
 
-/// How long a text is when it is compressed, by its beginning.
+/// About how many bytes a text has when it is compressed, by its beginning.
 fn compressed(text: &[u8]) -> io::Result<usize> {
     let sample = &text[..text.len().min(SAMPLE)];
     let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -181,7 +181,7 @@ fn compressed(text: &[u8]) -> io::Result<usize> {
     Ok(deflated * text.len() / sample.len().max(1))
 }
 
-/// How long the rows are, without the names of the columns.
+/// How many bytes the rows have, without the names of the columns.
 fn table(sample: &[RawEntry]) -> io::Result<usize> {
     let write = |entries: &[RawEntry]| {
         let mut file = Vec::new();

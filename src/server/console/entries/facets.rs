@@ -1,6 +1,6 @@
 //! The most frequent values of some fields, each with links that want or exclude it.
 
-use super::subject::Kind;
+use super::subject::{Kind, Names};
 use crate::{
     query::{Top, TopValues},
     server::console::{
@@ -38,7 +38,8 @@ pub(super) struct Value {
     pub(super) about: Option<String>,
 }
 
-pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
+/// The fields of a selection. Actors have the names that are known, and else their ids.
+pub(super) fn facets(selection: &Selection, top: &TopValues, actors: &Names) -> Vec<Facet> {
     let fields = [
         ("severity", "Severity", &top.severity),
         ("outcome", "Outcome", &top.outcome),
@@ -49,7 +50,13 @@ pub(super) fn facets(selection: &Selection, top: &TopValues) -> Vec<Facet> {
     let counted = fields
         .into_iter()
         .filter_map(|(name, title, top)| Some((name, title, top.as_ref()?)));
-    let facets = counted.map(|(name, title, top)| facet(selection, name, title, top));
+    let facets = counted.map(|(name, title, top)| {
+        let mut facet = facet(selection, name, title, top);
+        if name == "actor" {
+            actors.show(&mut facet);
+        }
+        facet
+    });
     facets.collect()
 }
 

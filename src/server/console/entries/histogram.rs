@@ -60,7 +60,8 @@ pub(super) struct Histogram {
     pub(super) bars: Vec<Bar>,
     /// Times under the drawing, at equal distances.
     pub(super) labels: Vec<Label>,
-    /// The first second of each bar and the end of the last one, since 1970: for those who drag.
+    /// The first second of each bar and the end of the last one, since 1970: for the script that
+    /// selects a range.
     pub(super) times: String,
     /// The count of the highest bar.
     pub(super) most: String,
@@ -192,7 +193,7 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
 
 fn note(start: Timestamp) -> String {
     let start = format(start, "%b %-d, %H:%M");
-    format!("Shown from {start} UTC on: the range has no entries before.")
+    format!("Shown from {start} UTC on: the range has no entries before that.")
 }
 
 fn times(stats: &Stats) -> String {

@@ -6,7 +6,7 @@ use super::{
     facets::{Facet, facets},
     histogram::Chart,
     row::Row,
-    subject::Subject,
+    subject::{Kind, Names, Subject},
 };
 use crate::{
     entry::Timestamp,
@@ -75,12 +75,14 @@ impl Results {
             (is_partial, NOT_EXACT),
         ];
         let subject = answer.subject.as_ref();
+        let shown = found.map_or(&[][..], |found| &found.entries);
+        let names = Names::among(Kind::Actor, shown);
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
             chart: Chart::new(selection, counts),
             arrived: answer.arrived.clone(),
             facets: stats
-                .map(|stats| facets(selection, &stats.top))
+                .map(|stats| facets(selection, &stats.top, &names))
                 .unwrap_or_default(),
             table: Table::new(selection, answer, now),
             complete_until: found
@@ -196,7 +198,7 @@ impl Nothing {
         hints.extend(is_all.then(|| {
             let hint = match has_conditions {
                 true => {
-                    "Nothing matches at any other time either. Check what is written, or remove a \
+                    "Nothing matches at any other time either. Check the spelling, or remove a \
                      condition."
                 }
                 false => {

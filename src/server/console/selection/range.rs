@@ -42,8 +42,8 @@ impl Range {
         Self::new("all", "All time", None),
     ];
 
-    /// The range of a page that is asked for without one: a look at it must not cost more, the
-    /// longer the log is.
+    /// The range of a page that is asked for without one: a look at a long log must not
+    /// cost more than one at a short log.
     pub(in crate::server::console) const USUAL: Self = Self::ALL[2];
 
     /// The range of the page of an actor or a resource, of which there are fewer entries.
@@ -58,7 +58,7 @@ impl Range {
         })
     }
 
-    /// The first instant, if now is then.
+    /// The first instant of the range that ends now.
     pub(in crate::server::console) fn start(self, now: Timestamp) -> Option<Timestamp> {
         let before = |seconds| {
             let micros = Duration::from_secs(seconds).as_micros();

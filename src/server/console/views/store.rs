@@ -1,6 +1,6 @@
-//! The saved views, in documents beside the log's settings: `state/views.json` has those that are
-//! for all tenants, and each tenant has a document of its own, so that neither the number of views
-//! nor the time to read them says anything of others.
+//! The saved views, in documents beside the log's settings: `state/views.json` has those that were
+//! saved with access to all tenants, and each tenant has a document of its own, so that neither the
+//! number of views nor the time to read them says anything about other tenants.
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,11 @@ use crate::{
     store::{document::Document, layout::Layout},
 };
 
-/// How many views a tenant has, and all tenants together have of their own.
+/// The most views of one tenant, and the most that are saved with access to all tenants.
 const MOST: usize = 100;
-/// How long a name is, in characters.
+/// How long a name may be, in characters.
 pub(super) const MOST_OF_NAME: usize = 64;
-/// How long the query of a view is, in bytes.
+/// How long the query of a view may be, in bytes.
 const MOST_OF_QUERY: usize = 2000;
 
 /// A view as it is kept.
@@ -28,7 +28,7 @@ pub(in crate::server::console) struct View {
     pub(super) name: String,
     /// The query of the page of entries, with its `?`; empty for the page as it usually is.
     pub(super) query: String,
-    /// The tenant whose view it is; without one, it is for all tenants.
+    /// The tenant whose view it is; `None` if it was saved with access to all tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     pub(super) saved: Timestamp,
@@ -58,7 +58,7 @@ impl NewView {
         }
         if self.query.len() > MOST_OF_QUERY {
             let problem = format!(
-                "it has {} bytes, and a view has {MOST_OF_QUERY} at most; take some conditions away",
+                "it has {} bytes, and a view has {MOST_OF_QUERY} at most; remove some conditions",
                 self.query.len()
             );
             return Err(Error::invalid("query", problem));
@@ -76,7 +76,7 @@ impl NewView {
     }
 }
 
-/// The views of a tenant, or those for all tenants.
+/// The views of a tenant; of none, those that were saved with access to all tenants.
 pub(super) fn read(layout: &Layout, tenant: Option<&str>) -> Result<Vec<View>> {
     let views: Views = document(layout, tenant).read()?;
     let is_own = |view: &View| view.tenant.as_deref() == tenant;

@@ -172,8 +172,8 @@ async fn one(visit: &Visit, request: &AdminRequest) -> Result<Response, Problem>
 /// The text after a button was pressed: what it asks for is done a little later.
 fn notice(asked: &str) -> Option<&'static str> {
     match asked {
-        "resend" => Some("The delivery is to be sent again."),
-        "skip" => Some("The delivery is to be given up."),
+        "resend" => Some("The delivery will be sent again."),
+        "skip" => Some("The delivery will be given up."),
         _ => None,
     }
 }

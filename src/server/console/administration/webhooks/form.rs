@@ -44,13 +44,13 @@ const MORE: &[(&str, &str)] = &[
     ("own_format", "Format of the application"),
     ("api_key_header", "Header of the API key"),
     ("headers", "Headers"),
-    ("egress", "Destinations that may be reached"),
+    ("egress", "Allowed destinations"),
     ("allow_http", "Allow http://"),
     ("order", "Strict order"),
     ("timeout_ms", "Timeout, in ms"),
     ("concurrency", "Attempts at once"),
     ("max_requests_per_second", "Requests per second"),
-    ("schedule_seconds", "Delays of attempts, in seconds"),
+    ("schedule_seconds", "Delays before attempts, in seconds"),
 ];
 
 /// The form as a page shows it.

@@ -1,5 +1,5 @@
-//! The last answers of a receiver as a small drawing: a bar for each, as high as the answer took
-//! long. A bar of a delivery that was not taken has another colour and stands on a mark.
+//! The last answers of a receiver as a small drawing: a bar for each, the higher the longer the
+//! answer took. The bar of a failed attempt has another colour and stands on a mark.
 
 use std::fmt::Write as _;
 
@@ -56,7 +56,7 @@ fn words(last: &[Attempt], slowest: u64) -> String {
     let taken = last.iter().filter(|attempt| attempt.delivered).count();
     let of = last.len();
     format!(
-        "{taken} of the last {of} taken; the slowest answer took {} ms",
+        "{taken} of the last {of} attempts succeeded; the slowest took {} ms",
         number(slowest)
     )
 }
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(spark.width, 9);
         assert_eq!(
             spark.words,
-            "1 of the last 2 taken; the slowest answer took 100 ms"
+            "1 of the last 2 attempts succeeded; the slowest took 100 ms"
         );
         let many: Vec<_> = (0..99).map(|_| attempt(u64::MAX / 100, true)).collect();
         assert_eq!(Spark::new(&many).unwrap().width, 99);

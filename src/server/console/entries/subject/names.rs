@@ -27,6 +27,15 @@ const LOOK_TIME: Duration = Duration::from_millis(500);
 pub(in crate::server::console) struct Names(HashMap<String, String>);
 
 impl Names {
+    /// The names that these entries have.
+    pub(in crate::server::console::entries) fn among(kind: Kind, shown: &[RawEntry]) -> Self {
+        let mut names = Self::default();
+        for entry in shown {
+            names.add(kind, entry);
+        }
+        names
+    }
+
     /// The names of these: from entries that are at hand, else from the newest entry that each has
     /// among those that the filter wants, as far as these are found soon.
     pub(in crate::server::console) async fn find(
@@ -66,7 +75,7 @@ impl Names {
     }
 
     /// Shows the names in the place of ids.
-    pub(super) fn show(&self, facet: &mut Facet) {
+    pub(in crate::server::console::entries) fn show(&self, facet: &mut Facet) {
         for value in &mut facet.values {
             if let Some(name) = self.of(&value.raw) {
                 value.text = cut(&shown(name), LONGEST);

@@ -1,4 +1,4 @@
-//! The page of an actor: what did this person do; and of a resource: what happened to it.
+//! The pages of an actor (what it did) and of a resource (what happened to it).
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::{
 /// How long counting may take: the counts are what the page is for.
 const COUNT_TIME: Duration = Duration::from_secs(5);
 const NOT_COUNTED: &str = "Counting takes too long for so many entries, so there are no counts \
-                           and no bars. Choose a shorter range: it has them.";
+                           and no bars. A shorter range has them.";
 
 /// `GET /actor`
 pub(in crate::server::console) async fn actor(visit: Visit) -> Response {
@@ -272,7 +272,7 @@ fn nothing(kind: Kind, selection: &Selection, answer: &Answer) -> Nothing {
             Some(("Show all time".to_owned(), selection.within(all).href())),
         ),
         None => (
-            format!("The log has no {name} with this id or name. Check what is written."),
+            format!("No {name} with this id or name was found. Check the spelling."),
             None,
         ),
     };

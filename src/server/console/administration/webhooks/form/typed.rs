@@ -24,7 +24,7 @@ pub(in super::super) fn patch(fields: &Fields, webhook: &Webhook) -> Result<Sett
     let now = current(webhook);
     if given(fields, "before") != Some(&digest(&now)) {
         let detail = "the settings were changed meanwhile by somebody else; look at the webhook's \
-                      page, and send the form again if they should be these";
+                      page, and send this form again if its settings should replace them";
         let status = StatusCode::CONFLICT;
         return Err(Problem::new(status, "Conflict", detail));
     }
@@ -119,7 +119,10 @@ fn read(
 fn value(setting: &Setting, name: &str, text: &str, now: Option<&Value>) -> Result<Value, Problem> {
     let number = |text: &str| {
         let text = text.trim();
-        let problem = |_| Problem::setting(name, format!("{text:?} is not a whole number"));
+        let problem = |_| {
+            let problem = format!("{text:?} is not a whole number; write one");
+            Problem::setting(name, problem)
+        };
         text.parse::<u64>().map(Value::from).map_err(problem)
     };
     Ok(match setting.kind {
@@ -137,7 +140,7 @@ fn given<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     found.map(|(_, text)| text.as_str())
 }
 
-/// Whether a field was sent, as only the boxes are that are ticked.
+/// Whether a field was sent. Browsers send a box only if it is ticked.
 fn has(fields: &Fields, name: &str) -> bool {
     given(fields, name).is_some()
 }
@@ -153,7 +156,7 @@ fn pairs(setting: &str, text: &str, now: Option<&Value>) -> Result<Settings, Pro
     let mut pairs = Settings::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let Some((name, value)) = line.split_once('=') else {
-            let problem = "write each on a line of its own, as name=value";
+            let problem = "a line has no \"=\"; write each on a line of its own, as name=value";
             return Err(Problem::setting(setting, problem));
         };
         let (name, value) = (name.trim(), value.trim());
