@@ -314,15 +314,17 @@ fn console(dir: &Path, size: &Size) {
         });
     let router = read_only_router(dir, options).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let get = |name: &str, path: &str| {
-        let (_, page) = timed(name, 11, |_| {
-            let request = Request::get(path).body(Body::empty()).unwrap();
-            runtime.block_on(async {
-                let answer = router.clone().oneshot(request).await.unwrap();
-                assert_eq!(answer.status(), 200, "{path}");
-                to_bytes(answer.into_body(), usize::MAX).await.unwrap()
-            })
+    let get = |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let page = runtime.block_on(async {
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            to_bytes(answer.into_body(), usize::MAX).await.unwrap()
         });
+        String::from_utf8(page.into()).unwrap()
+    };
+    let show = |name: &str, path: &str| {
+        let (_, page) = timed(name, 11, |_| get(path));
         println!("  {} bytes", page.len());
     };
     let all = format!(
@@ -330,13 +332,31 @@ fn console(dir: &Path, size: &Size) {
         size.start().date_naive(),
         now().date_naive()
     );
-    get("the console's first view, of 24 hours", "/");
-    get("a value of it clicked", "/?outcome=failure");
-    get("the console's view of all days", &all);
-    get(
+    show("the console's first view, of 24 hours", "/");
+    show("a value of it clicked", "/?outcome=failure");
+    show("the console's view of all days", &all);
+    show(
         "a value of it clicked",
         &format!("{all}&event_type=secret.read"),
     );
+    // Row after row, from the newest on: 50 on a page.
+    let mut path = "/".to_owned();
+    let mut went = |name: &str, pages| {
+        timed(name, pages, |_| path = older(&get(&path)));
+    };
+    went("the console's rows 1 to 1000", 20);
+    went("rows 1001 to 9000", 160);
+    went("rows 9001 to 10,000", 20);
+}
+
+/// The address of the page with older entries, to which this page has a link.
+#[cfg(feature = "console")]
+fn older(page: &str) -> String {
+    let (before, _) = page.split_once(r#"rel="next""#).unwrap();
+    let link = &page[before.rfind("<a ").unwrap()..];
+    let (_, href) = link.split_once(r#"href=""#).unwrap();
+    let (href, _) = href.split_once('"').unwrap();
+    href.replace("&amp;", "&")
 }
 
 fn main() {

@@ -1,18 +1,22 @@
-//! The page of the catalogue: which event types there are, and where they are recorded.
+//! The page of the catalogue: which event types there are, where they are recorded, and when they
+//! were seen.
+
+mod seen;
 
 use std::{collections::HashMap, time::Duration};
 
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
 
+use self::seen::Seen;
 use super::{
     frame::Frame,
     selection::query,
-    text::{number, shown},
+    text::{Time, number, shown},
     visit::{Visit, html},
 };
 use crate::{
-    entry::CatalogueEntry,
+    entry::{CatalogueEntry, Timestamp},
     query::{Filter, StatsField, StatsQuery},
     server::{access::Scope, params::take, problem::Problem, state::Asker},
     store::catalogue,
@@ -48,16 +52,19 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
         .iter()
         .filter(|entry| matches(entry, &search))
         .collect();
+    let types: Vec<_> = found.iter().take(MOST).collect();
+    let names = types.iter().map(|entry| entry.event_type().to_owned());
+    let seen = match &counts {
+        Some(counts) => Seen::find(visit, &asker, counts, names.collect()).await?,
+        None => Seen::default(),
+    };
+    let row = |entry: &&&CatalogueEntry| EventType::new(entry, counts.as_ref(), &seen);
     let page = CataloguePage {
         frame: visit.frame(Some(&asker.access)),
         search,
         total: event_types(found.len()),
         left_out: found.len().checked_sub(MOST).filter(|count| *count > 0),
-        types: found
-            .into_iter()
-            .take(MOST)
-            .map(|entry| EventType::new(entry, counts.as_ref()))
-            .collect(),
+        types: types.iter().map(row).collect(),
         is_empty: catalogue.is_empty(),
     };
     Ok(html(StatusCode::OK, &page))
@@ -148,6 +155,8 @@ struct EventType {
     entries: Option<String>,
     /// How many entries there are, if that is known; `None` for none.
     count: Option<Option<String>>,
+    /// When it was first and last seen, if that was found.
+    seen: Option<(Time, Time)>,
     severities: Vec<&'static str>,
     description: String,
     fields: Vec<Field>,
@@ -163,20 +172,23 @@ struct Field {
 }
 
 impl EventType {
-    fn new(entry: &CatalogueEntry, counts: Option<&Counts>) -> Self {
+    fn new(entry: &CatalogueEntry, counts: Option<&Counts>, seen: &Seen) -> Self {
         let field = |(path, kind): (&str, crate::catalogue::FieldKind)| Field {
             path: shown(path),
             kind: kind.to_string(),
             secret: entry.looks_secret(path).map(|form| form.to_string()),
         };
         let place = |at: &crate::catalogue::Location| shown(&format!("{}:{}", at.file, at.line));
-        let name = entry.event_type();
+        let (name, now) = (entry.event_type(), Timestamp::now());
         let is_known = !entry.is_dynamic();
         let count = |counts: &Counts| Some(counts.of(name)).filter(|count| *count > 0).map(number);
         Self {
             name: shown(name),
             entries: is_known.then(|| query([("event_type", name), ("range", "all")])),
             count: counts.filter(|_| is_known).map(count),
+            seen: seen
+                .of(name)
+                .map(|(first, last)| (Time::new(first, now), Time::new(last, now))),
             severities: entry
                 .severities()
                 .map(|severity| severity.as_str())

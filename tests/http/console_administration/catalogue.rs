@@ -23,6 +23,13 @@ async fn the_catalogue_has_each_event_type_with_its_fields_and_its_place() {
     ] {
         assert!(all.contains(text), "{text}");
     }
+    served.log.flush().unwrap();
+    let sent = served.records("invoice.sent");
+    for (which, entry) in [("first", &sent[0]), ("last", &sent[2])] {
+        let time = entry["timestamp"].as_str().unwrap();
+        let text = format!("{which}</span> <time datetime=\"{time}\"");
+        assert!(all.contains(&text), "{text}: {all}");
+    }
     let found = page(
         &served,
         "/audit/catalogue?search=INVOICE+number",
@@ -59,4 +66,8 @@ async fn a_tenants_token_counts_entries_of_its_tenant_only() {
     )
     .await;
     assert!(all.contains("data-label=\"Entries\">1</td>"), "{all}");
+    let sent = served.records("invoice.sent");
+    let own = sent.iter().find(|entry| entry["tenant_id"] == "globex");
+    let own = own.unwrap()["timestamp"].as_str().unwrap();
+    assert_eq!(all.matches(own).count(), 2, "first and last: {all}");
 }
