@@ -98,7 +98,7 @@ fn write_entry(out: &mut impl std::io::Write, seq: u64, time: DateTime<Utc>, act
          \"category\":\"{category}\",\"action\":\"{action}\",\"severity\":\"{severity}\",\
          \"source\":\"bench\",\"tenant_id\":\"tenant-{}\",\
          \"actor\":{{\"type\":\"user\",\"id\":\"user-{actor}\",\"name\":\"user-{actor}@example.com\"}},\
-         \"resource\":{{\"type\":\"secret\",\"id\":\"secret-{}\"}},\"outcome\":\"{outcome}\",\
+         \"resource\":{{\"type\":\"secret\",\"id\":\"secret-{}\"}},\"outcome\":{{\"type\":\"{outcome}\"}},\
          \"ip_address\":\"192.0.{}.{}\",\"request_id\":\"req-{seq}\",\
          \"description\":\"{category} {action} by user-{actor}\",\
          \"details\":{{\"vault\":\"vault-{}\",\"version\":{}}}}}",

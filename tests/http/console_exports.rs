@@ -87,10 +87,10 @@ async fn each_download_has_the_name_and_about_the_length_that_the_menu_says() {
             if path.contains("ndjson") {
                 let lines = file.text().lines().count();
                 let reads = match query.contains("actor") {
-                    true => "besides",
-                    false => "including",
+                    true => "reads of the log not counted",
+                    false => "with reads of the log",
                 };
-                let count = format!("<b>{lines} entries</b> <span class=\"muted\">{reads} ");
+                let count = format!("<b>{lines} entries</b> <span class=\"muted\">{reads}<");
                 assert!(page.contains(&count), "{query}: {page}");
             }
         }
@@ -109,12 +109,14 @@ async fn the_menu_is_for_those_who_may_download_and_counts_what_they_get() {
         "?event_type=invoice.*",
     )
     .await;
-    assert!(page.contains("<b>5 entries</b> <span class=\"muted\">besides reads of the log"));
+    assert!(page.contains("<b>5 entries</b> <span class=\"muted\">reads of the log not counted"));
     let nothing = menu(&served, Scope::Export, None, "?actor=nobody").await;
-    assert!(nothing.contains("<b>0 entries</b> <span class=\"muted\">besides reads of the log"));
+    assert!(
+        nothing.contains("<b>0 entries</b> <span class=\"muted\">reads of the log not counted")
+    );
     for (_, said) in downloads(&nothing) {
         assert!(!said.contains("about"), "{said}");
     }
     let with_reads = menu(&served, Scope::Export, None, "?actor=user-1&include=access").await;
-    assert!(!with_reads.contains("besides"), "{with_reads}");
+    assert!(!with_reads.contains("not counted"), "{with_reads}");
 }

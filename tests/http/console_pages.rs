@@ -322,7 +322,10 @@ async fn an_entry_has_a_page_with_its_neighbours() {
     assert_eq!(links(&shown, ">Newer"), entry[..1]);
     // Not the one of user-2.
     assert_eq!(links(&shown, ">Older"), entry[2..3]);
-    assert_eq!(links(&shown, "All entries"), ["/audit?actor=!user-2"]);
+    assert_eq!(
+        links(&shown, "Back to the entries"),
+        ["/audit?actor=!user-2"]
+    );
     served.log.flush().unwrap();
     let read = served.records("audit.access.read");
     assert!(

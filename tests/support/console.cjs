@@ -112,7 +112,7 @@ async function useEverywhere(page, hasScripts) {
   assert.ok((await page.textContent("#json")).includes(described[1]));
   await page.click("[rel=next]");
   assert.ok((await page.textContent("#json")).includes(described[2]));
-  await page.click("text=All entries");
+  await page.click("text=Back to the entries");
   assert.equal(await rows(page), 50);
 
   // A range, by its menu.

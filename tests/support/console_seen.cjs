@@ -64,7 +64,7 @@ async function follow(page, base, check) {
 
   // Of one that isn't there.
   await page.goto(`${base}/resource?resource=nothing`);
-  assert.match(await page.textContent(".state"), /no resource with this id or name/);
+  assert.match(await page.textContent(".state"), /No resource with this id or name was found/);
   if (check) await check(page, "an unknown resource");
   await page.goto(`${base}/actor`);
   assert.match(await page.textContent("main"), /give one id or name/);

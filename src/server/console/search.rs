@@ -2,14 +2,23 @@
 //!
 //! In comes a line; out go the parameters of the API, and back. A piece `name:value` is a
 //! parameter; every other word is a text to search for (`q`), and words beside each other are one
-//! text. A `!` before a piece excludes. What has spaces stands in quotes, in which `\"` is a quote
-//! and `\\` a backslash.
+//! text; but a word that is an address or a network is an `ip_address`. A `!` before a piece
+//! excludes. What has spaces stands in quotes, in which `\"` is a quote and `\\` a backslash.
 
-use std::{iter::Peekable, str::Chars};
+use std::{iter::Peekable, net::IpAddr, str::Chars};
+
+use ipnet::IpNet;
 
 use crate::error::{Error, Result};
 
 type Pairs = Vec<(String, String)>;
+
+/// Names by which the pages call parameters, and which people therefore write.
+const OTHER_NAMES: [(&str, &str); 3] = [
+    ("address", "ip_address"),
+    ("text", "q"),
+    ("type", "event_type"),
+];
 
 /// The parameters that a line asks for. Whether there are such parameters, and such values, is for
 /// the API to say.
@@ -75,7 +84,9 @@ impl Parser<'_> {
                 _ => self.bare(|_| false),
             };
             self.end_words();
-            self.found.push((first, format!("{sign}{value}")));
+            let other = OTHER_NAMES.iter().find(|(other, _)| *other == first);
+            let name = other.map_or(first, |(_, name)| (*name).to_owned());
+            self.found.push((name, format!("{sign}{value}")));
         } else if is_quoted || !sign.is_empty() {
             let rest = if is_quoted {
                 String::new()
@@ -83,11 +94,20 @@ impl Parser<'_> {
                 self.bare(|_| false)
             };
             self.end_words();
-            self.found
-                .push(("q".to_owned(), format!("{sign}{first}{rest}")));
+            let text = first + &rest;
+            let name = match !is_quoted && is_address(&text) {
+                true => "ip_address",
+                false => "q",
+            };
+            self.found.push((name.to_owned(), format!("{sign}{text}")));
         } else {
-            let rest = self.bare(|_| false);
-            self.words.push(first + &rest);
+            let word = first + &self.bare(|_| false);
+            if is_address(&word) {
+                self.end_words();
+                self.found.push(("ip_address".to_owned(), word));
+            } else {
+                self.words.push(word);
+            }
         }
         Ok(())
     }
@@ -133,6 +153,10 @@ fn is_name(word: &str) -> bool {
         && word
             .chars()
             .all(|c| c.is_alphanumeric() || "_.-".contains(c))
+}
+
+fn is_address(word: &str) -> bool {
+    word.parse::<IpAddr>().is_ok() || word.parse::<IpNet>().is_ok()
 }
 
 fn quoted(text: &str) -> String {
@@ -185,6 +209,24 @@ mod tests {
             ("at 12:30", &[("q", "at 12:30")]),
             ("!12:30", &[("q", "!12:30")]),
             (":", &[("q", ":")]),
+            (
+                "203.0.113.66 lost key",
+                &[("ip_address", "203.0.113.66"), ("q", "lost key")],
+            ),
+            ("!10.0.0.0/8", &[("ip_address", "!10.0.0.0/8")]),
+            ("2001:db8::1", &[("ip_address", "2001:db8::1")]),
+            (
+                "\"10.0.0.1\" version 1.2.3",
+                &[("q", "10.0.0.1"), ("q", "version 1.2.3")],
+            ),
+            (
+                "!address:10.0.0.1 type:auth.* text:key",
+                &[
+                    ("ip_address", "!10.0.0.1"),
+                    ("event_type", "auth.*"),
+                    ("q", "key"),
+                ],
+            ),
         ] {
             let found = parse(line).unwrap();
             let found: Vec<_> = found.iter().map(|(n, v)| (&**n, &**v)).collect();
@@ -201,6 +243,7 @@ mod tests {
         fn what_is_written_is_read_again(
             params in proptest::collection::vec(("[a-z_.]{1,9}|details.\\PC{1,4}|q", "!?[^!]\\PC{0,9}"), 0..5),
         ) {
+            prop_assume!(params.iter().all(|(name, _)| OTHER_NAMES.iter().all(|(other, _)| other != name)));
             let text = line(params.iter().map(|(name, value)| (&**name, &**value)));
             prop_assert_eq!(parse(&text).unwrap(), params, "{}", text);
         }

@@ -147,6 +147,11 @@ impl Selection {
         filter.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Whether a text is searched for.
+    pub(super) fn wants_text(&self) -> bool {
+        self.conditions().any(|(name, _)| name == "q")
+    }
+
     /// The range, unless the URL has times.
     pub(super) fn range(&self) -> Option<Range> {
         match self.filter.iter().any(|(name, _)| is_time(name)) {

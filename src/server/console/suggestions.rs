@@ -33,6 +33,8 @@ const MOST_TYPES: usize = 1000;
 const MOST_NAMED: usize = 50;
 /// How many paths of details are suggested.
 const MOST_PATHS: usize = 200;
+/// How long looking for the names of actors may take.
+const NAMES_TIME: Duration = Duration::from_millis(500);
 /// How long reading the catalogue may take.
 const READ_TIME: Duration = Duration::from_secs(1);
 
@@ -87,7 +89,7 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let actors = top.actor.as_ref().map_or(&[][..], |top| &top.values);
     let ids = actors.iter().take(MOST_NAMED);
     let ids = ids.map(|one| one.value.as_str());
-    let names = Names::find(visit, Kind::Actor, ids, &[], &filter).await?;
+    let names = Names::find(visit, Kind::Actor, ids, &[], &filter, NAMES_TIME).await?;
     // Texts and numbers can always be written.
     let text = serde_json::to_vec(&Suggestions::new(&top, &known, &names)).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())

@@ -105,7 +105,7 @@ function tell() {
       if (isLive) show(); else location.reload();
     });
     pill.append(choice);
-    document.querySelector(".table, .found .state").before(pill);
+    document.querySelector("[data-live]").after(pill);
   }
   pill.firstChild.textContent = waiting.length < MOST ? `${waiting.length} new` : `${MOST} or more new`;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     counts::{Counting, Counts},
-    subject,
+    subject::{self, Kind, Names},
 };
 use crate::{
     entry::Timestamp,
@@ -41,6 +41,9 @@ const COUNT_TIME: Duration = Duration::from_secs(2);
 /// How long a page without entries may look for one outside of its range.
 pub(super) const LOOK_TIME: Duration = Duration::from_secs(1);
 
+/// How long a page looks for the names of the actors whose entries it counts.
+const NAMES_TIME: Duration = Duration::from_millis(100);
+
 /// The questions of a page.
 pub(super) struct Question {
     pub(super) page: Query,
@@ -56,6 +59,8 @@ pub(super) struct Question {
 pub(super) struct Answer {
     pub(super) found: Option<Found>,
     pub(super) counts: Option<Counts>,
+    /// The names of the actors that are counted, as far as they are known.
+    pub(super) actors: Names,
     /// The newest entry that the filter wants at any time, if the range has none.
     pub(super) outside: Outside,
     pub(super) subject: Option<subject::Known>,
@@ -152,6 +157,7 @@ impl Question {
             true => arrived(visit, asker, &at_any_time).await?,
             false => None,
         };
+        let wanted = page.filter.clone();
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
         let count = counting.counts(visit);
         let subject = async {
@@ -161,7 +167,8 @@ impl Question {
             }
         };
         let (found, counts, subject) = tokio::join!(search, count, subject);
-        let found = found?;
+        let (found, counts) = (found?, counts?);
+        let actors = names(visit, found.as_ref(), counts.as_ref(), &wanted).await?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
             true => Outside::find(visit, at_any_time).await?,
@@ -169,12 +176,31 @@ impl Question {
         };
         Ok(Answer {
             found,
-            counts: counts?,
+            counts,
+            actors,
             outside,
             subject: subject?,
             arrived,
         })
     }
+}
+
+/// The names of the actors that are counted by their ids. Where an actor is wanted, its entries on
+/// the page have the name.
+async fn names(
+    visit: &Visit,
+    found: Option<&Found>,
+    counts: Option<&Counts>,
+    wanted: &Filter,
+) -> Result<Names, Problem> {
+    let top = counts.and_then(|counts| counts.stats.top.actor.as_ref());
+    let params = wanted.params();
+    let is_of_actor = params.iter().any(|(name, _)| name == "actor");
+    let top = top.filter(|_| !is_of_actor);
+    let ids = top.into_iter().flat_map(|top| &top.values);
+    let ids = ids.map(|one| one.value.as_str());
+    let at_hand = found.map_or(&[][..], |found| &found.entries);
+    Names::find(visit, Kind::Actor, ids, at_hand, wanted, NAMES_TIME).await
 }
 
 /// The filter of a selection, and its parts.

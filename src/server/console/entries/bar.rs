@@ -58,7 +58,10 @@ impl SearchBar {
                 .filter(|_| is_escaped)
                 .unwrap_or(value);
             Chip {
-                name: shown(name),
+                name: match name {
+                    "q" => "text".to_owned(),
+                    name => shown(name),
+                },
                 is_excluded: excluded.is_some(),
                 value: shown(value),
                 without: selection.without(name, text).href(),

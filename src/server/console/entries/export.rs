@@ -66,8 +66,12 @@ impl ExportMenu {
         let counts = answer.counts.as_ref();
         let shown = counts.map(|counts| counts.stats.total);
         let given = selection.parameters(now);
-        let (include, params): (Vec<_>, Vec<_>) =
+        let (include, mut params): (Vec<_>, Vec<_>) =
             given.into_iter().partition(|(name, _)| name == "include");
+        // What comes after the page isn't on it.
+        if params.iter().all(|(name, _)| name != "end_date") {
+            params.push(("end_date".to_owned(), now.to_string()));
+        }
         let count = match include.is_empty() {
             true => count(visit, asker, &params).await?,
             false => shown,
@@ -89,8 +93,8 @@ impl ExportMenu {
 /// log are among them.
 fn words(count: Option<u64>, shown: Option<u64>) -> (String, &'static str) {
     match (count, shown) {
-        (Some(count), _) => (entries(count), "including reads of the log"),
-        (None, Some(shown)) => (entries(shown), "besides reads of the log"),
+        (Some(count), _) => (entries(count), "with reads of the log"),
+        (None, Some(shown)) => (entries(shown), "reads of the log not counted"),
         (None, None) => ("An unknown number of entries".to_owned(), ""),
     }
 }

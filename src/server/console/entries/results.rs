@@ -6,7 +6,7 @@ use super::{
     facets::{Facet, facets},
     histogram::Chart,
     row::Row,
-    subject::{Kind, Names, Subject},
+    subject::Subject,
 };
 use crate::{
     entry::Timestamp,
@@ -58,6 +58,8 @@ const NOT_COUNTED: &str = "Counting takes too long for so much of the log, so th
                            counts. A shorter range has them.";
 const NOT_ALL_COUNTED: &str = "Some fields have so many different values that counting them takes \
                                too long. A shorter range has their counts.";
+const HOW_TEXTS_ARE_FOUND: &str = "A text is looked for in the event type, the description, the actor \
+                                   and the resource, with all its words beside each other.";
 pub(super) const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
                          shown. The server's own messages say why.";
 
@@ -75,14 +77,12 @@ impl Results {
             (is_partial, NOT_EXACT),
         ];
         let subject = answer.subject.as_ref();
-        let shown = found.map_or(&[][..], |found| &found.entries);
-        let names = Names::among(Kind::Actor, shown);
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
             chart: Chart::new(selection, counts),
             arrived: answer.arrived.clone(),
             facets: stats
-                .map(|stats| facets(selection, &stats.top, &names))
+                .map(|stats| facets(selection, &stats.top, &answer.actors))
                 .unwrap_or_default(),
             table: Table::new(selection, answer, now),
             complete_until: found
@@ -195,6 +195,11 @@ impl Nothing {
             (false, false) => "No entries in this range",
         };
         let mut hints = found.hints.clone();
+        hints.extend(
+            selection
+                .wants_text()
+                .then(|| HOW_TEXTS_ARE_FOUND.to_owned()),
+        );
         hints.extend(is_all.then(|| {
             let hint = match has_conditions {
                 true => {

@@ -44,6 +44,8 @@ pub(super) struct Moment {
     pub(super) time: String,
     pub(super) severity: String,
     pub(super) event_type: String,
+    /// The name of who did it, or else the id.
+    pub(super) actor: String,
     pub(super) description: String,
     /// What it has in common with the entry; empty for the entry itself.
     pub(super) common: String,
@@ -86,17 +88,32 @@ fn common(entry: &RawEntry) -> Vec<Common> {
     all.filter(|common| !common.value.is_empty()).collect()
 }
 
-/// Related entries, and for each what it has in common with the one that they are around.
+/// The names of what two entries have in common.
+fn in_common(one: &RawEntry, other: &RawEntry) -> String {
+    let others = common(other);
+    let is_common = |one: &Common| {
+        let mut others = others.iter();
+        others.any(|other| other.name == one.name && other.value == one.value)
+    };
+    let names = common(one).into_iter().filter(is_common);
+    names.map(|one| one.name).collect::<Vec<_>>().join(", ")
+}
+
+fn actor(entry: &RawEntry) -> String {
+    let names = [entry.actor_name(), entry.actor_id(), entry.actor_type()];
+    let name = names.into_iter().find(|name| !name.is_empty());
+    name.unwrap_or_default().into()
+}
+
+/// Related entries.
 #[derive(Default)]
-struct Around(Vec<(RawEntry, Vec<&'static str>)>);
+struct Around(Vec<RawEntry>);
 
 impl Around {
-    fn add(&mut self, name: &'static str, found: Vec<RawEntry>) {
+    fn add(&mut self, found: Vec<RawEntry>) {
         for entry in found {
-            let known = self.0.iter_mut().find(|(one, _)| one.id() == entry.id());
-            match known {
-                Some((_, names)) => names.push(name),
-                None => self.0.push((entry, vec![name])),
+            if self.0.iter().all(|one| one.id() != entry.id()) {
+                self.0.push(entry);
             }
         }
     }
@@ -106,19 +123,18 @@ impl Around {
         if self.0.is_empty() {
             return Vec::new();
         }
-        self.0.push((entry.clone(), Vec::new()));
-        self.0.sort_by_key(|(one, _)| {
+        self.0.push(entry.clone());
+        self.0.sort_by_key(|one| {
             let millis = one.timestamp().as_micros().div_euclid(1000);
             (millis, one.id().to_owned())
         });
         let all = self.0.iter();
-        all.map(|(one, names)| Moment::new(one, entry, names, selection))
-            .collect()
+        all.map(|one| Moment::new(one, entry, selection)).collect()
     }
 }
 
 impl Moment {
-    fn new(one: &RawEntry, here: &RawEntry, names: &[&'static str], selection: &Selection) -> Self {
+    fn new(one: &RawEntry, here: &RawEntry, selection: &Selection) -> Self {
         let time = one.timestamp();
         let is_here = one.id() == here.id();
         Self {
@@ -131,7 +147,11 @@ impl Moment {
             severity: shown(&one.severity()),
             event_type: cut(&shown(&one.event_type()), LONGEST),
             description: cut(&shown(&one.description()), LONGEST_DESCRIPTION),
-            common: names.join(", "),
+            actor: cut(&shown(&actor(one)), LONGEST),
+            common: match is_here {
+                true => String::new(),
+                false => in_common(one, here),
+            },
             is_here,
         }
     }
@@ -155,7 +175,7 @@ impl Related {
             let left = end.saturating_duration_since(Instant::now());
             let found = visit.read_within(left, move |reader| beside(reader, query));
             match found.await? {
-                Some(found) => around.add(one.name, found),
+                Some(found) => around.add(found),
                 None => is_partial = true,
             }
         }

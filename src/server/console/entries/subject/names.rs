@@ -19,23 +19,11 @@ use crate::{
     },
 };
 
-/// How long looking for names may take.
-const LOOK_TIME: Duration = Duration::from_millis(500);
-
 /// The names that are known, by the ids.
 #[derive(Default)]
 pub(in crate::server::console) struct Names(HashMap<String, String>);
 
 impl Names {
-    /// The names that these entries have.
-    pub(in crate::server::console::entries) fn among(kind: Kind, shown: &[RawEntry]) -> Self {
-        let mut names = Self::default();
-        for entry in shown {
-            names.add(kind, entry);
-        }
-        names
-    }
-
     /// The names of these: from entries that are at hand, else from the newest entry that each has
     /// among those that the filter wants, as far as these are found soon.
     pub(in crate::server::console) async fn find(
@@ -44,6 +32,7 @@ impl Names {
         ids: impl Iterator<Item = &str>,
         at_hand: &[RawEntry],
         filter: &Filter,
+        limit: Duration,
     ) -> std::result::Result<Self, Problem> {
         let mut names = Self::default();
         for entry in at_hand {
@@ -52,8 +41,9 @@ impl Names {
         let missing = ids.filter(|id| names.of(id).is_none());
         let missing: Vec<_> = missing.map(str::to_owned).collect();
         let filter = filter.clone();
-        let look = move |reader: &AuditReader| newest(reader, &filter, kind, missing);
-        let found = visit.read_within(LOOK_TIME * 2, look).await?;
+        let end = Instant::now() + limit;
+        let look = move |reader: &AuditReader| newest(reader, &filter, kind, missing, end);
+        let found = visit.read_within(limit, look).await?;
         for entry in found.unwrap_or_default() {
             names.add(kind, &entry);
         }
@@ -90,20 +80,21 @@ fn newest(
     filter: &Filter,
     kind: Kind,
     ids: Vec<String>,
+    end: Instant,
 ) -> Result<Vec<RawEntry>> {
-    let end = Instant::now() + LOOK_TIME;
     let mut found = Vec::new();
     for id in ids {
-        if Instant::now() >= end {
-            break;
-        }
         let filter = filter.clone();
         let query = Query {
             filter: filter.with(kind.parameter(), Filter::literal(&id))?,
             limit: 1,
             ..Query::default()
         };
-        found.extend(reader.page(&query)?.entries);
+        match reader.page(&query) {
+            Ok(page) => found.extend(page.entries),
+            Err(_) if Instant::now() >= end => break,
+            Err(error) => return Err(error),
+        }
     }
     Ok(found)
 }

@@ -31,6 +31,8 @@ use crate::{
 
 /// How long counting may take: the counts are what the page is for.
 const COUNT_TIME: Duration = Duration::from_secs(5);
+/// How long looking for the names of others may take.
+const NAMES_TIME: Duration = Duration::from_millis(500);
 const NOT_COUNTED: &str = "Counting takes too long for so many entries, so there are no counts \
                            and no bars. A shorter range has them.";
 
@@ -136,7 +138,7 @@ impl Answer {
         let found = self.found.as_ref();
         let shown = found.map_or(&[][..], |found| &found.entries);
         let ids = others.values.iter().map(|one| one.value.as_str());
-        Names::find(visit, kind.other(), ids, shown, filter).await
+        Names::find(visit, kind.other(), ids, shown, filter, NAMES_TIME).await
     }
 }
 
