@@ -355,8 +355,8 @@ fn older(page: &str) -> String {
     let (before, _) = page.split_once(r#"rel="next""#).unwrap();
     let link = &page[before.rfind("<a ").unwrap()..];
     let (_, href) = link.split_once(r#"href=""#).unwrap();
-    let (href, _) = href.split_once('"').unwrap();
-    href.replace("&amp;", "&")
+    let (query, _) = href.split_once('"').unwrap();
+    format!("/{}", query.replace("&amp;", "&"))
 }
 
 fn main() {

@@ -9,7 +9,7 @@ use super::{
     needle::{Haystack, Needle},
 };
 
-/// What every matching line contains.
+/// The bytes that every matching line contains.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needles {
     /// Of the tenants, if certain tenants are wanted.

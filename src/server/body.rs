@@ -139,7 +139,7 @@ struct Watched {
     chunks: ReceiverStream<io::Result<Bytes>>,
     /// Whether all was made. The chunks also end when the thread that makes them panics.
     is_made: Arc<AtomicBool>,
-    /// What goes wrong, until it is given.
+    /// The error, until it is given.
     error: Option<io::Error>,
     has_failed: bool,
     ending: Ending,

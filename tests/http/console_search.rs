@@ -1,4 +1,4 @@
-//! What the line of the search can be completed with, and the span that the bars show.
+//! Names and values that complete the line of the search, and the span that the bars show.
 
 use axum::http::Method;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! What happens in the demo once, and can be found in its log: somebody guesses a password and takes
-//! a secret, which turns up elsewhere; an administrator ends it.
+//! A story that happens in the demo, and can be found in its log: somebody guesses a password and
+//! takes a secret, which turns up elsewhere; an administrator ends it.
 
 use std::time::Duration;
 

@@ -70,7 +70,7 @@ pub(crate) enum Depth {
     /// No file is read only for values. A field that a file's tally doesn't have is left out.
     #[cfg(any(feature = "console", test))]
     Quick,
-    /// What the question asks for.
+    /// All values that the question asks for.
     Whole,
     /// The values of more fields as well, which no tally has: each file is read. That is for a
     /// filter that wants few entries.

@@ -21,8 +21,8 @@ const LOOK_TIME: Duration = Duration::from_millis(500);
 pub(super) struct Seen(HashMap<String, (Timestamp, Timestamp)>);
 
 impl Seen {
-    /// Those of these event types, as far as they are found soon: the most frequent first, because
-    /// their entries are near the ends of the log.
+    /// The times of these event types, as far as they are found soon: the most frequent first,
+    /// because their entries are near the ends of the log.
     pub(super) async fn find(
         visit: &Visit,
         asker: &Asker,

@@ -68,7 +68,7 @@ impl ExportMenu {
         let given = selection.parameters(now);
         let (include, mut params): (Vec<_>, Vec<_>) =
             given.into_iter().partition(|(name, _)| name == "include");
-        // What comes after the page isn't on it.
+        // Later entries aren't on the page.
         if params.iter().all(|(name, _)| name != "end_date") {
             params.push(("end_date".to_owned(), now.to_string()));
         }

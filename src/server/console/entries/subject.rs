@@ -31,7 +31,7 @@ pub(in crate::server::console) use self::{
 
 const LONGEST: usize = 120;
 
-/// What a subject is.
+/// The kind of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server::console) enum Kind {
     Actor,
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// What its page counts: an actor's resources, a resource's actors.
+    /// The other kind, which its page counts: an actor's resources, a resource's actors.
     fn other(self) -> Self {
         match self {
             Self::Actor => Self::Resource,
@@ -185,7 +185,7 @@ impl Subject {
         format!("{name}{}", query([(name, text)]))
     }
 
-    /// What people call it.
+    /// The word that people use for it.
     pub(super) fn title(&self) -> &str {
         let names = [&self.name, &self.id, &self.kind].into_iter();
         names

@@ -47,7 +47,7 @@ pub(super) struct Moment {
     /// The name of who did it, or else the id.
     pub(super) actor: String,
     pub(super) description: String,
-    /// What it has in common with the entry; empty for the entry itself.
+    /// The things that it has in common with the entry; empty for the entry itself.
     pub(super) common: String,
     pub(super) is_here: bool,
 }
@@ -59,14 +59,15 @@ pub(super) struct Link {
     pub(super) query: String,
 }
 
-/// What entries can have in common: what people call it, the parameter of the filter, the value.
+/// A thing that entries can have in common: what people call it, the parameter of the filter, the
+/// value.
 struct Common {
     name: &'static str,
     parameter: &'static str,
     value: String,
 }
 
-/// What the entry may have in common with others, the closest relation first.
+/// All that the entry may have in common with others, the closest relation first.
 fn common(entry: &RawEntry) -> Vec<Common> {
     let first = |id: String, name: String| if id.is_empty() { name } else { id };
     let (id, name) = (entry.actor_id(), entry.actor_name());

@@ -259,7 +259,7 @@ fn table(
         }
         Some(found) => {
             let table = Table::with_rows(selection, on_entries, found, now);
-            // It would say the same in each row.
+            // The column would say the same in each row.
             table.without_column(kind.parameter())
         }
     }
