@@ -47,14 +47,15 @@ async function signIn(page) {
 
 /** The addresses of pages that have others' ids in them. */
 async function found(page) {
-  const places = { entry: ["?event_type=user.updated", ".table a.open"], delivery: [PAGES.deliveries, "td a"] };
-  const pages = { ...PAGES };
+  // The delivery first: the demo's are listed for some seconds only.
+  const places = { delivery: [PAGES.deliveries, "td a"], entry: ["?event_type=user.updated", ".table a.open"] };
+  const pages = {};
   for (const [name, [list, link]] of Object.entries(places)) {
     await page.goto(base + list);
     const href = await page.getAttribute(link, "href");
     pages[name] = href.replace(/^.*\/audit/, "");
   }
-  return pages;
+  return { ...pages, ...PAGES };
 }
 
 async function pictures(browser) {
