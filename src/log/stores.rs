@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     capture::{Journal, Journals, NotDurable, NotTaken},
-    contain::contain,
+    contain::say_apart,
     entry::StreamId,
     error::{Error, Result},
     journal::{PerProcess, Process},
@@ -180,7 +180,7 @@ impl Stores {
         self.here().closed.store(true, Relaxed);
         if let Err(error) = opened.store.close() {
             // This runs in destructors, where a panic of another's layer would abort the process.
-            contain(|| {
+            say_apart(move || {
                 tracing::error!(
                     target: "tracing_audit",
                     "the audit log could not be closed: {error}; its journal keeps what is missing"

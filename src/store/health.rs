@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    contain::{alarm, contain},
+    contain::{alarm, contain, say_apart},
     entry::Timestamp,
 };
 
@@ -333,18 +333,19 @@ impl Health {
     /// code must not end the thread that writes the log.
     pub(crate) fn report(&self, problem: &Problem) {
         self.note(problem);
-        let logged = contain(|| match problem {
+        let said = problem.clone();
+        let logged = say_apart(move || match &said {
             Problem::WriteRecovered
             | Problem::SpaceRecovered
             | Problem::PruneResumed
             | Problem::PruneUnlocked => {
-                tracing::info!(target: "tracing_audit", "{problem}");
+                tracing::info!(target: "tracing_audit", "{said}");
             }
-            Problem::ThreadDied(_) | Problem::Closed => alarm(&problem.to_string()),
+            Problem::ThreadDied(_) | Problem::Closed => alarm(&said.to_string()),
             Problem::StreamFailed(_) => {
-                tracing::error!(target: "tracing_audit", "{problem}");
+                tracing::error!(target: "tracing_audit", "{said}");
             }
-            _ => tracing::warn!(target: "tracing_audit", "{problem}"),
+            _ => tracing::warn!(target: "tracing_audit", "{said}"),
         });
         let called = contain(|| {
             if let Some(callback) = &self.callback {

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod a_log_goes_under_a_lock;
 mod a_panic_of_the_application;
 mod a_thread_ends;
 mod addresses_have_one_spelling;
