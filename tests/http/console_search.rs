@@ -154,7 +154,7 @@ async fn the_bars_of_a_young_log_begin_with_it() {
 #[tokio::test]
 async fn the_bars_of_an_old_log_are_those_of_the_range() {
     let served = served(5, RouterOptions::new());
-    // What another process wrote half a day ago.
+    // Lines that another process wrote half a day ago.
     let time = Timestamp::from_micros(Timestamp::now().as_micros() - 12 * 3_600_000_000);
     let line = format!(
         r#"{{"stream":"old-7f3a9c04d1e2","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"{time}","schema_version":"1.0","event_type":"old.event","severity":"info","source":"old"}}"#

@@ -16,7 +16,7 @@ async fn get(served: &Served, path: &str, cookie: &str) -> Answer {
     by_cookie(served, Method::GET, path, cookie).await
 }
 
-/// What two people did with two secrets, one of which belongs to a tenant.
+/// The deeds of two people with two secrets, one of which belongs to a tenant.
 fn record(served: &Served) {
     let subscriber = tracing_subscriber::registry().with(served.log.layer());
     tracing::subscriber::with_default(subscriber, || {

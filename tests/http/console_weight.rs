@@ -1,4 +1,4 @@
-//! What a browser loads for a page.
+//! The bytes that a browser loads for a page.
 
 use axum::http::Method;
 use tracing_audit::{audit, http::RouterOptions};

@@ -1,5 +1,5 @@
-//! What is read for a tenant's question depends on the entries of that tenant, and on nothing that
-//! others hold.
+//! The blocks that are read for a tenant's question depend on the entries of that tenant, and on
+//! nothing that others hold.
 
 use super::*;
 use crate::query::tail::Room;

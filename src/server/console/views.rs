@@ -107,14 +107,14 @@ fn selected(query: &str) -> Result<Selection> {
 
 /// `GET /views`
 pub(super) async fn page(visit: Visit, request: AdminRequest) -> Response {
-    let page = match visit.admit(Scope::Read) {
-        Ok(asker) => match request.refuse_parameters() {
-            Ok(()) => list(&visit, &request, &asker, Draft::default()).await,
-            Err(problem) => Err(problem),
-        },
-        Err(problem) => Err(problem),
-    };
+    let page = admit_and_list(&visit, &request).await;
     visit.answer(page)
+}
+
+async fn admit_and_list(visit: &Visit, request: &AdminRequest) -> Result<Response, Problem> {
+    let asker = visit.admit(Scope::Read)?;
+    request.refuse_parameters()?;
+    list(visit, request, &asker, Draft::default()).await
 }
 
 async fn list(

@@ -30,7 +30,7 @@ fn wrong<'a>(page: &'a str, field: &str) -> &'a str {
     after.split('>').nth(1).unwrap().split('<').next().unwrap()
 }
 
-/// What the form of a page sends of the settings that it was made of.
+/// The field in which a form sends the digest of the settings that it was made of.
 fn before(page: &str) -> &str {
     let after = page.split("name=\"before\" value=\"").nth(1).unwrap();
     after.split('"').next().unwrap()

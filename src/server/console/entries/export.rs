@@ -64,7 +64,8 @@ impl ExportMenu {
             return Ok(None);
         }
         let counts = answer.counts.as_ref();
-        let shown = counts.map(|counts| counts.stats.total);
+        let exact = counts.filter(|counts| counts.stats.exact);
+        let shown = exact.map(|counts| counts.stats.total);
         let given = selection.parameters(now);
         let (include, mut params): (Vec<_>, Vec<_>) =
             given.into_iter().partition(|(name, _)| name == "include");

@@ -184,7 +184,8 @@ async fn check(
     let asker = admit_form(&visit)?;
     request.refuse_parameters()?;
     let fields = fields(&request.head, body).await?;
-    let (name, app) = (request.part(3), State::clone(&request.app));
+    let name = request.part(3);
+    let app = State::clone(&request.app);
     let act = move |administrator: &Administrator<'_>, name: &str| {
         Ok(check(&app, administrator, name, &fields))
     };
