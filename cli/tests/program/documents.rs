@@ -22,6 +22,8 @@ fn repository() -> PathBuf {
 fn documents() -> Vec<(String, String)> {
     let chapters = fs::read_dir(repository().join("docs")).unwrap();
     let chapters = chapters.map(|entry| entry.unwrap().path());
+    let is_text = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
+    let chapters = chapters.filter(is_text);
     let all = chapters.chain([repository().join("README.md")]);
     let named = all.map(|path| {
         (

@@ -13,7 +13,7 @@ use super::{
     filters::{Parameter, entry, log_of, parameter, wants, written},
     *,
 };
-use crate::query::cancel::Cancel;
+use crate::query::{cancel::Cancel, stats::Depth};
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
