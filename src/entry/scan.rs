@@ -208,6 +208,12 @@ texts! {
     context, session_id, request_id,
 }
 
+/// Whether a control character stands in a line as it is, which JSON doesn't allow. It looks at all
+/// bytes even when the first is one: without an early end the compiler takes many at a time.
+pub(crate) fn has_control(line: &[u8]) -> bool {
+    line.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' '
+}
+
 /// The members of a line, in their order there.
 const KEYS: [Name; fields::FIELDS.len()] = {
     let mut names = [Name::new(""); fields::FIELDS.len()];

@@ -213,3 +213,18 @@ fn a_scan_that_is_kept_gives_the_same_fields() {
     }
     assert!(Scanned::of(b"{}").is_none());
 }
+
+#[test]
+fn a_control_character_is_found_wherever_it_stands() {
+    for len in 0..70 {
+        let mut line = vec![b' '; len];
+        assert!(!has_control(&line));
+        for at in 0..len {
+            for control in [0, b'\t', b'\r', 0x1f] {
+                line[at] = control;
+                assert!(has_control(&line), "{control} at {at} of {len}");
+            }
+            line[at] = 0xff;
+        }
+    }
+}

@@ -19,7 +19,7 @@ use std::{
 use super::{fs::FsFile, gone_journal::JOURNAL, lifecycle::Life, lines::Lines};
 use crate::entry::{
     Seq, StreamId,
-    scan::{self, Fields, scan},
+    scan::{self, Fields, has_control, scan},
 };
 
 /// Events that the journal has, by the ids they begin with.
@@ -181,7 +181,7 @@ impl<'a> Held<'a> {
 
     /// The fields of a sound line.
     fn entry<'l>(&self, line: &'l [u8], journaled: &Journaled<'_>) -> Option<Fields<'l>> {
-        let fields = scan(line).filter(|_| line.iter().all(|byte| *byte >= b' '))?;
+        let fields = scan(line).filter(|_| !has_control(line))?;
         let ours = fields.stream == self.stream.as_str().as_bytes();
         let id = <[u8; 36]>::try_from(fields.id).ok()?;
         let as_journaled = journaled.get(&id).is_none_or(|event| line.ends_with(event));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::entry::{
     Seq, Timestamp, address,
-    scan::{Fields, scan},
+    scan::{Fields, has_control, scan},
 };
 
 /// An index in the making.
@@ -149,7 +149,7 @@ impl IndexBuilder {
     fn follows(&self, line: &[u8], fields: &Fields<'_>) -> bool {
         let ours = fields.stream == self.stem.stream.as_str().as_bytes();
         // A page that never reached the disk reads as zeros.
-        ours && fields.seq >= self.next_seq.max(1) && line.iter().all(|byte| *byte >= b' ')
+        ours && fields.seq >= self.next_seq.max(1) && !has_control(line)
     }
 
     fn number(&mut self, block: &mut Block, fields: Option<&Fields<'_>>) {
