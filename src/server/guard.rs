@@ -107,7 +107,8 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "Body too large",
-                "this path takes no body; send none",
+                "this path takes no body with this method; send none, and give parameters in the URL \
+                 (curl does so with -G)",
             ));
         }
         *request.body_mut() = Body::empty();

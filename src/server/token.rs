@@ -3,7 +3,8 @@
 //! The secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 hides it as
 //! well as a slow hash would: those are for passwords, which people choose. The file is replaced
 //! whole, under a lock, and looked at again when it was changed: a token that another process
-//! creates or revokes counts within a second, and one of this process at once.
+//! revokes counts for a second at most. One that is created counts at once, because the file is
+//! looked at before an unknown token is refused, and so does every change by this process.
 //!
 //! While the file is damaged or gone, no token is believed, and that is reported: nobody should
 //! take it for the fault of a token.
@@ -110,6 +111,12 @@ impl TokenKey {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tokens {
     tokens: Vec<Stored>,
+}
+
+impl Tokens {
+    fn get(&self, id: &str) -> Option<&Stored> {
+        self.tokens.iter().find(|token| token.info.id == id)
+    }
 }
 
 /// The tokens of one log, as they lie in its directory. Cheap to clone.
@@ -237,8 +244,12 @@ impl TokenStore {
 
     /// The access that the token with this key gives now; `None` if there is none or it has ended.
     pub(super) fn access_of(&self, key: &TokenKey) -> Result<Option<Access>> {
-        let tokens = self.current()?;
-        let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == key.id) else {
+        let mut tokens = self.current(LOOK_EVERY)?;
+        if tokens.get(&key.id).is_none() {
+            // Another process may just have made it.
+            tokens = self.current(Duration::ZERO)?;
+        }
+        let Some(stored) = tokens.get(&key.id) else {
             return Ok(None);
         };
         let right = bool::from(stored.sha256.as_bytes().ct_eq(key.sha256.as_bytes()));
@@ -272,9 +283,10 @@ impl TokenStore {
         }))
     }
 
-    /// The tokens now. That they can't be read is reported when it begins, and when it has ended.
-    fn current(&self) -> Result<Arc<Tokens>> {
-        let tokens = self.look();
+    /// The tokens as they were this long ago at most. That they can't be read is reported when it
+    /// begins, and when it has ended.
+    fn current(&self, age: Duration) -> Result<Arc<Tokens>> {
+        let tokens = self.look(age);
         let was_reported = self.reported.swap(tokens.is_err(), Ordering::Relaxed);
         match &tokens {
             Err(error) if !was_reported => {
@@ -292,17 +304,17 @@ impl TokenStore {
 
     /// The reason why no token is believed now, if there is one.
     pub(super) fn problem(&self) -> Option<Error> {
-        self.current().err()
+        self.current(LOOK_EVERY).err()
     }
 
-    /// The tokens, read again if this process changed them, or if a second has passed and the file
-    /// is another.
-    fn look(&self) -> Result<Arc<Tokens>> {
+    /// The tokens, read again if this process changed them, or if they were looked at longer ago and
+    /// the file is another.
+    fn look(&self, age: Duration) -> Result<Arc<Tokens>> {
         // Before the file: if it changes in between, it is read once more.
         let changes = CHANGES.load(Ordering::Acquire);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = cache.as_mut().filter(|known| known.changes == changes)
-            && known.looked.elapsed() < LOOK_EVERY
+            && known.looked.elapsed() < age
         {
             return Ok(Arc::clone(&known.tokens));
         }

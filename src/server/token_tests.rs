@@ -132,10 +132,28 @@ fn what_another_process_changes_counts_after_a_second() {
     TokenStore::open(dir.path())
         .revoke_recorded(&info.id, unrecorded)
         .unwrap();
-    // As if the second had passed.
-    store.cache.lock().unwrap().as_mut().unwrap().looked =
-        Instant::now().checked_sub(LOOK_EVERY).unwrap();
+    // As if this process had not done that, and the second had passed.
+    if let Some(cache) = store.cache.lock().unwrap().as_mut() {
+        cache.changes = CHANGES.load(Ordering::Acquire);
+        cache.looked = Instant::now().checked_sub(LOOK_EVERY).unwrap();
+    }
     assert_eq!(store.verify(&token).unwrap(), None);
+}
+
+/// A person who made a token with the program uses it at once, at a server that is running.
+#[test]
+fn what_another_process_creates_counts_at_once() {
+    let (dir, store) = store();
+    let (_, first) = store
+        .create_recorded(new("auditor", None), unrecorded)
+        .unwrap();
+    assert!(store.verify(&first).unwrap().is_some());
+    let (_, second) = TokenStore::open(dir.path())
+        .create_recorded(new("other", None), unrecorded)
+        .unwrap();
+    // As if this process had not made it.
+    store.cache.lock().unwrap().as_mut().unwrap().changes = CHANGES.load(Ordering::Acquire);
+    assert!(store.verify(&second).unwrap().is_some());
 }
 
 #[test]

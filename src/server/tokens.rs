@@ -14,8 +14,9 @@ use crate::{
 /// The tokens of a log, by which callers of the HTTP API are known. Made by [`AuditLog::tokens`];
 /// costs nothing to make.
 ///
-/// The log's directory keeps a hash of each token. Every change is recorded before it is made, and
-/// holds within a second in all processes that serve the log, at once in this one.
+/// The log's directory keeps a hash of each token. Every change is recorded before it is made. A new
+/// token holds at once in all processes that serve the log; a revoked one is refused at once in this
+/// process, within a second in others.
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();

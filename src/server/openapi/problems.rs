@@ -50,7 +50,8 @@ const PROBLEMS: &[(u16, &str, &str, &str)] = &[
         413,
         "The body is longer than 64 KiB, or this operation takes none.",
         "Body too large",
-        "this path takes no body; send none",
+        "this path takes no body with this method; send none, and give parameters in the URL (curl \
+         does so with -G)",
     ),
     (
         414,
