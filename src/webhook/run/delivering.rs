@@ -11,7 +11,7 @@ use super::{
     reporter::Recorder,
     stop::Stop,
     task::DeliveryTask,
-    tasks::{PreparedTask, Revision, Tasks},
+    tasks::{Failure, Revision, Tasks},
     tidying::Tidying,
     unusable::Unusable,
 };
@@ -106,10 +106,7 @@ impl Delivering {
                 }
             }
             self.show(&begun, &mut written, &unusable).await;
-            if self
-                .run_prepared(&mut stop, &mut tasks, &mut unusable)
-                .await
-            {
+            if rest(&mut stop).await {
                 break;
             }
         }
@@ -165,7 +162,7 @@ impl Delivering {
         Ok(open)
     }
 
-    /// Stops tasks whose webhooks were changed or removed, and prepares those that are missing.
+    /// Stops tasks whose webhooks were changed or removed, and begins those that are missing.
     /// True if a task has ended.
     async fn arrange(
         &self,
@@ -176,88 +173,59 @@ impl Delivering {
     ) -> bool {
         unusable.keep(wanted);
         let mut has_ended = false;
-        for running in tasks.take_ended() {
+        for (name, running) in tasks.take_ended() {
             has_ended = true;
             let revision = running.revision.clone();
-            if let Err(reason) = running.ended().await {
-                unusable.note(revision, reason, BEGIN_AGAIN);
+            if let Err(failure) = running.ended().await {
+                self.note_failure(unusable, &name, revision, &failure);
             }
+        }
+        for running in tasks.running().filter(|running| running.is_prepared()) {
+            unusable.forget(&running.revision.key);
         }
         tasks.stop_unwanted(wanted);
         for webhook in wanted {
             if !unusable.waits(&webhook.key()) {
-                tasks.prepare(webhook, || self.prepare(webhook.clone(), pulse.clone()));
+                tasks.begin(webhook, self.prepare(webhook.clone(), pulse.clone()));
             }
         }
         has_ended
     }
 
-    /// Prepares the task of a webhook: reads certificates, secrets and its queue.
-    fn prepare(&self, webhook: Stored, pulse: Pulse) -> impl Future<Output = PreparedTask> + use<> {
-        let name = webhook.name.clone();
-        let revision = Revision::of(&webhook);
+    /// What the task of a webhook does first: reads certificates, secrets and its queue.
+    fn prepare(
+        &self,
+        webhook: Stored,
+        pulse: Pulse,
+    ) -> impl FnOnce() -> Result<DeliveryTask> + Send + use<> {
         let layout = self.layout.clone();
         let reader = self.reader.clone();
         let source = Arc::clone(&self.source);
         let recorder = Arc::clone(&self.recorder);
         let memory = Arc::clone(&self.memory);
-        let prepare = move || {
+        move || {
             let webhook = webhook.prepare()?;
             DeliveryTask::new(webhook, layout, reader, pulse, source, recorder, &memory)
-        };
-        async move {
-            PreparedTask {
-                task: blocking("preparing a webhook", prepare).await,
-                name,
-                revision,
-            }
         }
     }
 
-    /// Runs tasks as they have been prepared, until the next look; true if it is to stop.
-    async fn run_prepared(
+    /// Notes that a webhook can't be served now, and records it if only its settings mend that.
+    fn note_failure(
         &self,
-        stop: &mut Stop,
-        tasks: &mut Tasks,
         unusable: &mut Unusable,
-    ) -> bool {
-        let look = rest(stop);
-        tokio::pin!(look);
-        loop {
-            tokio::select! {
-                stops = &mut look => return stops,
-                Some(prepared) = tasks.prepared() => match prepared {
-                    Ok(prepared) => self.run_one(prepared, tasks, unusable),
-                    Err(error) => {
-                        tracing::error!(
-                            target: "tracing_audit",
-                            "preparing a webhook panicked: {error}"
-                        );
-                    }
-                },
-            }
-        }
-    }
-
-    fn run_one(&self, prepared: PreparedTask, tasks: &mut Tasks, unusable: &mut Unusable) {
-        let PreparedTask {
-            name,
-            revision,
-            task,
-        } = prepared;
-        if !tasks.accept(&name, &revision) {
-            return;
-        }
-        match task {
-            Ok(task) => {
-                unusable.forget(&revision.key);
-                tasks.run(name, revision, task);
-            }
-            Err(error) => {
-                let reason = error.to_string();
+        name: &str,
+        revision: Revision,
+        failure: &Failure,
+    ) {
+        let reason = failure.reason();
+        match failure {
+            Failure::Unprepared(_) => {
                 if unusable.note(revision, reason.clone(), PREPARE_AGAIN) {
-                    self.record_unusable(&name, reason);
+                    self.record_unusable(name, reason);
                 }
+            }
+            Failure::Failed(_) | Failure::Panicked(_) => {
+                unusable.note(revision, reason, BEGIN_AGAIN);
             }
         }
     }
