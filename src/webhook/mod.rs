@@ -51,15 +51,9 @@ pub(crate) mod unread;
 // The HTTP API manages webhooks with these.
 #[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
-    admin::{Administrator, Refusal, delivery::report as delivery},
-    queue::{
-        attempts::read as attempts,
-        dead_letter::{LetterPage, dead_letters},
-    },
-    settings::{
-        OutsidePolicy,
-        stored::{dispatcher, find, report, reports},
-    },
+    admin::{Administrator, Refusal},
+    queue::dead_letter::{LetterPage, dead_letters},
+    settings::{OutsidePolicy, stored::find},
 };
 // The console shows deliveries in a list of its own.
 #[cfg(all(feature = "console", feature = "webhook"))]

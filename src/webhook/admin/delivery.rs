@@ -157,13 +157,9 @@ pub(super) fn unknown(id: &str) -> Error {
     Error::invalid("delivery_id", problem)
 }
 
-/// The delivery of this id; `None` if there is no such webhook. The reader is one of this log.
-pub(crate) fn report(
-    layout: &Layout,
-    reader: &AuditReader,
-    name: &str,
-    id: &str,
-) -> Result<Option<DeliveryReport>> {
+/// The delivery of this id; `None` if there is no such webhook.
+pub(super) fn report(reader: &AuditReader, name: &str, id: &str) -> Result<Option<DeliveryReport>> {
+    let layout = reader.layout();
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok(None);
     };

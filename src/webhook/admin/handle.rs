@@ -3,11 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Administrator, Refusal,
-    delivery::{self, DeliveryReport},
-    report::WebhookReport,
-};
+use super::{Administrator, Refusal, delivery::DeliveryReport, report::WebhookReport};
 use crate::{
     entry::{Actor, Author},
     error::{Error, Result},
@@ -20,8 +16,11 @@ use crate::{
             dead_letter::DeadLetter,
             replay::{Replay, ReplayCount},
         },
-        run::{Dispatcher, presence::DispatcherReport},
-        settings::{Webhook, stored},
+        run::{
+            Dispatcher,
+            presence::{DispatcherReport, Presence},
+        },
+        settings::Webhook,
     },
 };
 
@@ -330,7 +329,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// If that can't be read.
     pub fn dispatcher(&self) -> Result<Option<DispatcherReport>> {
-        stored::dispatcher(self.log.layout())
+        Ok(Presence::read(self.log.layout())?.dispatcher)
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
@@ -425,8 +424,7 @@ impl<'a> Webhooks<'a> {
     /// [`Error::Invalid`] if this is neither the id of a delivery that waits, nor of a dead letter,
     /// nor of one of the [last attempts](Self::attempts).
     pub fn delivery(&self, name: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
-        let reader = AuditReader::open(self.log.dir())?;
-        delivery::report(self.log.layout(), &reader, name, delivery_id)
+        AuditReader::open(self.log.dir())?.delivery(name, delivery_id)
     }
 
     /// Asks the dispatcher to send one delivery again, under its id and with the same entries: a

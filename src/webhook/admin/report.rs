@@ -68,11 +68,8 @@ pub struct WebhookReport {
 }
 
 /// How these webhooks are doing.
-pub(in crate::webhook) fn of(
-    layout: &Layout,
-    reader: &AuditReader,
-    webhooks: Vec<Stored>,
-) -> Vec<WebhookReport> {
+pub(in crate::webhook) fn of(reader: &AuditReader, webhooks: Vec<Stored>) -> Vec<WebhookReport> {
+    let layout = reader.layout();
     let mut reports = Vec::new();
     let mut places = Vec::new();
     let mut whose = Vec::new();

@@ -25,11 +25,11 @@ use crate::{
 
 /// Counts what a replay of this webhook would send now.
 pub(in crate::webhook) fn count(
-    layout: &Layout,
     reader: &AuditReader,
     webhook: &Stored,
     replay: &Replay,
 ) -> Result<ReplayCount> {
+    let layout = reader.layout();
     let key = webhook.key();
     match &replay.0 {
         What::DeadLetters => count_dead_letters(layout, &key),

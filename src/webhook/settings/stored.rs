@@ -16,9 +16,7 @@ use crate::{
         layout::Layout,
     },
     webhook::{
-        admin::report::{self, WebhookReport},
         queue::{self, Queue},
-        run::presence::{DispatcherReport, Presence},
         settings::{Prepared, Webhook},
     },
 };
@@ -217,26 +215,6 @@ impl Watch {
         self.seen = version.filter(|_| is_current);
         Ok(!is_current)
     }
-}
-
-/// The process that delivers, if one does.
-pub(crate) fn dispatcher(layout: &Layout) -> Result<Option<DispatcherReport>> {
-    Ok(Presence::read(layout)?.dispatcher)
-}
-
-/// All webhooks, with how they are doing. The reader is one of this log.
-pub(crate) fn reports(layout: &Layout, reader: &AuditReader) -> Result<Vec<WebhookReport>> {
-    let all = read(layout)?;
-    Ok(report::of(layout, reader, all))
-}
-
-/// The webhook of this name, with how it is doing. The reader is one of this log.
-pub(crate) fn report(
-    layout: &Layout,
-    reader: &AuditReader,
-    name: &str,
-) -> Result<Option<WebhookReport>> {
-    Ok(find(layout, name)?.and_then(|webhook| report::of(layout, reader, vec![webhook]).pop()))
 }
 
 /// The webhook of this name.

@@ -37,7 +37,7 @@ fn tidy(dir: &tempfile::TempDir, most: u64) -> u64 {
         Ok(())
     };
     let files = files::of(&layout, KEY).unwrap();
-    super::tidy::tidy(&layout, KEY, &files, &reader, most, &record).unwrap();
+    super::tidy::tidy(&reader, KEY, &files, most, &record).unwrap();
     removed.get()
 }
 

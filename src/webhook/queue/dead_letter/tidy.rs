@@ -37,11 +37,8 @@ type Record<'a> = &'a dyn Fn(&OwnEntry) -> Result<()>;
 
 /// Looks at the dead letters of all webhooks; for the dispatcher. What is wrong with those of one
 /// keeps no others.
-pub(in crate::webhook) fn tidy_all(
-    layout: &Layout,
-    reader: &AuditReader,
-    record: Record<'_>,
-) -> Result<()> {
+pub(in crate::webhook) fn tidy_all(reader: &AuditReader, record: Record<'_>) -> Result<()> {
+    let layout = reader.layout();
     let all = files::all(layout)?;
     if all.is_empty() {
         return Ok(());
@@ -53,7 +50,7 @@ pub(in crate::webhook) fn tidy_all(
     let mut done = Ok(());
     for (key, files) in all {
         let tidied = if known.contains(&key) {
-            tidy(layout, &key, &files, reader, MOST_BYTES, record)
+            tidy(reader, &key, &files, MOST_BYTES, record)
         } else {
             remove(layout, &key, &files, record)
         };
@@ -75,13 +72,13 @@ fn remove(layout: &Layout, key: &str, files: &[LetterFile], record: Record<'_>) 
 }
 
 pub(super) fn tidy(
-    layout: &Layout,
+    reader: &AuditReader,
     key: &str,
     files: &[LetterFile],
-    reader: &AuditReader,
     most: u64,
     record: Record<'_>,
 ) -> Result<()> {
+    let layout = reader.layout();
     let len: u64 = files.iter().map(|file| file.len).sum();
     let is_older = files.iter().any(|file| file.number > 0);
     let generation = files::generation(layout, key)?;

@@ -255,11 +255,10 @@ async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |same| same, &[(1, 3600), (0, 60)]);
     let shown = || {
-        let layout = Layout::new(dir.path());
         let webhook = Webhook::new("e", "https://example.com/", ["a.*"]);
         let stored = Stored::new("1".to_owned(), webhook);
         let reader = AuditReader::open(dir.path()).unwrap();
-        report::of(&layout, &reader, vec![stored]).remove(0)
+        report::of(&reader, vec![stored]).remove(0)
     };
     let now = task.clock.now();
     for _ in 0..5 {
