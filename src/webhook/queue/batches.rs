@@ -20,7 +20,7 @@ mod known;
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -121,16 +121,12 @@ struct Lines {
 }
 
 impl Batches {
-    pub(in crate::webhook) fn new(layout: &Layout, key: &str, reader: AuditReader) -> Self {
+    pub(in crate::webhook) fn new(key: &str, reader: AuditReader) -> Self {
         Self {
-            path: path(layout, key),
+            path: path(reader.layout(), key),
             reader,
             lines: Mutex::default(),
         }
-    }
-
-    pub(in crate::webhook) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Notes the line of a delivery that was made, to be written with the next save.
@@ -239,7 +235,7 @@ mod tests {
 
     fn batches(log: &TestLog) -> Batches {
         let reader = AuditReader::open(log.dir()).unwrap();
-        Batches::new(log.layout(), "e.1", reader)
+        Batches::new("e.1", reader)
     }
 
     fn kept(batches: &Batches) -> Vec<String> {

@@ -187,7 +187,7 @@ mod tests {
         let document = || Document::new(&layout, "queue", "queue");
         let log = AuditLog::for_tests();
         let reader = AuditReader::open(log.dir()).unwrap();
-        let batches = Arc::new(Batches::new(&layout, "siem.1", reader));
+        let batches = Arc::new(Batches::new("siem.1", reader));
         let mut saves = Saves::new(false);
         let now = Instant::now();
         assert!(!saves.is_time(now));

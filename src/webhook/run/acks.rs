@@ -14,10 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::{
     error::Result,
-    webhook::{
-        run::{blocking::panicked, send},
-        settings::Prepared,
-    },
+    webhook::run::{blocking::panicked, send, served::Served},
 };
 
 /// The pauses between two questions: doubled from the first to the last.
@@ -80,7 +77,7 @@ impl Acks {
     }
 
     /// Asks, if there is something to ask for and it is time.
-    pub(in crate::webhook) fn ask(&mut self, webhook: &Arc<Prepared>) {
+    pub(in crate::webhook) fn ask(&mut self, webhook: &Arc<Served>) {
         if self.due().is_none_or(|due| Instant::now() < due) {
             return;
         }

@@ -3,34 +3,29 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
-
 use crate::{
     entry::OwnEntry,
     error::{Error, Result},
     log::AuditLog,
     query::{AuditReader, RawEntry},
-    store::layout::Layout,
     webhook::{
         queue::{
             attempts::Attempt,
             body::{self, Body},
             contents::Contents,
-            dead_letter::{self, Kept},
+            dead_letter::Kept,
             delivery_id,
-            memory::{Held, Share},
+            memory::Held,
             schedule::Verdict,
         },
         run::{
             blocking::blocking,
             send::{Sent, send},
+            served::Served,
         },
-        settings::{DeliveryOrder, Prepared, stored},
+        settings::{DeliveryOrder, stored},
     },
 };
-
-/// The pause after which a failed write is tried again.
-const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// The outcome of an attempt.
 #[derive(Debug)]
@@ -76,73 +71,9 @@ pub(in crate::webhook) enum AttemptOutcome {
     Unreadable(Error),
 }
 
-/// Writes the dead letters of a webhook, one after the other.
-#[derive(Clone)]
-pub(in crate::webhook) struct Letters {
-    layout: Layout,
-    key: Arc<str>,
-    turn: Arc<Semaphore>,
-}
-
-impl Letters {
-    pub(in crate::webhook) fn new(layout: Layout, key: &str) -> Self {
-        Self {
-            layout,
-            key: key.into(),
-            turn: Arc::new(Semaphore::new(1)),
-        }
-    }
-
-    async fn keep(&self, letter: Kept) {
-        self.written("keeping a dead letter", move |layout, key| {
-            letter.append(layout, key)
-        })
-        .await;
-    }
-
-    /// Notes that a delivery has arrived, if it was a dead letter.
-    pub(in crate::webhook) async fn noted(&self, id: &str, dead: bool) {
-        if dead {
-            let id = id.to_owned();
-            self.written("noting a delivery", move |layout, key| {
-                dead_letter::delivered(layout, key, &id)
-            })
-            .await;
-        }
-    }
-
-    /// Tries until it is written, so that no delivery is sent again because a disk is full.
-    async fn written(
-        &self,
-        what: &'static str,
-        write: impl Fn(&Layout, &str) -> Result<()> + Send + Sync + 'static,
-    ) {
-        let write = Arc::new(write);
-        loop {
-            let turn = Arc::clone(&self.turn).acquire_owned().await;
-            let (write, letters) = (Arc::clone(&write), self.clone());
-            let done = blocking(what, move || {
-                let _turn = turn;
-                write(&letters.layout, &letters.key)
-            });
-            match done.await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(target: "tracing_audit", "{what} is tried again: {error}")
-                }
-            }
-            tokio::time::sleep(WRITE_AGAIN).await;
-        }
-    }
-}
-
 /// An attempt of a delivery, with all that it needs.
 pub(in crate::webhook) struct Job {
-    pub(super) webhook: Arc<Prepared>,
-    pub(super) source: Arc<str>,
-    pub(super) reader: AuditReader,
-    pub(super) letters: Letters,
-    pub(super) share: Arc<Share>,
+    pub(super) webhook: Arc<Served>,
     pub(super) id: String,
     pub(super) number: u32,
     /// Whether the attempt is made before it is due: then nothing is given up for its failure.
@@ -197,7 +128,7 @@ impl Job {
             Verdict::Unencodable { .. } if count > 1 => self.split().await,
             Verdict::Split => self.split().await,
             Verdict::Rejected { count, message } => {
-                self.letters.noted(&self.id, self.dead).await;
+                self.webhook.noted(&self.id, self.dead).await;
                 AttemptOutcome::Rejected {
                     count,
                     message,
@@ -205,7 +136,7 @@ impl Job {
                 }
             }
             Verdict::Delivered => {
-                self.letters.noted(&self.id, self.dead).await;
+                self.webhook.noted(&self.id, self.dead).await;
                 AttemptOutcome::Delivered
             }
             Verdict::Taken { ack } => AttemptOutcome::Taken { ack },
@@ -273,11 +204,11 @@ impl Job {
     /// The entries that are there, and how many are not.
     async fn entries(&self) -> Result<(Vec<RawEntry>, usize)> {
         let contents = self.contents.clone();
-        let reader = self.reader.clone();
-        let turn = self.share.reading().await;
+        let webhook = Arc::clone(&self.webhook);
+        let turn = webhook.share.reading().await;
         blocking("reading what is to be sent", move || {
             let _turn = turn;
-            contents.read(&reader)
+            contents.read(&webhook.reader)
         })
         .await
     }
@@ -289,21 +220,18 @@ impl Job {
             held.wait_if_long().await;
         }
         let contents = self.contents.clone();
-        let reader = self.reader.clone();
         let webhook = Arc::clone(&self.webhook);
-        let source = Arc::clone(&self.source);
-        let share = Arc::clone(&self.share);
         let id = self.id.clone();
-        let turn = self.share.reading().await;
+        let turn = webhook.share.reading().await;
         let made = blocking("making what is to be sent", move || {
             let _turn = turn;
-            let (entries, missing) = contents.read(&reader)?;
+            let (entries, missing) = contents.read(&webhook.reader)?;
             if missing > 0 {
                 return Ok(Made::Missing(missing, entries));
             }
-            Ok(match Body::of(&webhook, &source, &id, &entries) {
+            Ok(match Body::of(&webhook, &webhook.source, &id, &entries) {
                 Ok(body) => {
-                    share.saw(body::lines(&entries), body.len());
+                    webhook.share.saw(body::lines(&entries), body.len());
                     Made::Body(body)
                 }
                 Err(reason) => Made::Unencodable(entries, reason),
@@ -336,7 +264,7 @@ impl Job {
                 self.contents.clone(),
                 entries,
             );
-            self.letters.keep(letter).await;
+            self.webhook.keep(letter).await;
         }
         AttemptOutcome::GivenUp {
             reason,

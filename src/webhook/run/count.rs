@@ -1,7 +1,7 @@
 //! Counts the entries and deliveries of a replay in one pass over the log, or over the dead
 //! letters, and changes nothing.
 
-use std::{future::pending, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{future::pending, ops::ControlFlow, sync::Arc};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -12,14 +12,17 @@ use crate::{
     store::layout::Layout,
     webhook::{
         queue::{
-            Queue, Replaying, batches, dead_letter,
+            Queue, Replaying, dead_letter,
             replay::{Replay, ReplayCount, What},
         },
-        run::read::{
-            past_batches::{PastBatches, Replayed},
-            replaying::replay_page,
+        run::{
+            read::{
+                past_batches::{PastBatches, Replayed},
+                replaying::replay_page,
+            },
+            served::Served,
         },
-        settings::{Prepared, stored::Stored},
+        settings::stored::Stored,
     },
 };
 
@@ -42,7 +45,7 @@ pub(in crate::webhook) fn count(
                 format: &webhook.format_digest(),
                 cursor: &Queue::read(layout, &key)?.unwrap_or_default().cursor,
             };
-            count_entries(reader, batches::path(layout, &key), &replayed)
+            count_entries(reader, &key, &replayed)
         }
     }
 }
@@ -65,13 +68,9 @@ fn count_dead_letters(layout: &Layout, key: &str) -> Result<ReplayCount> {
     Ok(count)
 }
 
-fn count_entries(
-    reader: &AuditReader,
-    batches: PathBuf,
-    replayed: &Replayed<'_>,
-) -> Result<ReplayCount> {
+fn count_entries(reader: &AuditReader, key: &str, replayed: &Replayed<'_>) -> Result<ReplayCount> {
     let mut count = ReplayCount::default();
-    let mut past = PastBatches::new(batches, reader.clone());
+    let mut past = PastBatches::new(key, reader.clone());
     // The replay goes on by pages, and no new delivery has entries of two of them.
     let mut page = Vec::new();
     let mut read = 0;
@@ -117,22 +116,20 @@ impl Counting {
         number: u64,
         replaying: &Replaying,
         cursor: &Places,
-        webhook: &Arc<Prepared>,
-        layout: &Layout,
-        reader: &AuditReader,
+        webhook: &Arc<Served>,
     ) {
         let replaying = replaying.clone();
         let cursor = cursor.clone();
         let webhook = Arc::clone(webhook);
-        let layout = layout.clone();
-        let reader = reader.clone();
         let counting = spawn_blocking(move || {
             let count = match replaying {
-                Replaying::DeadLetters { .. } => count_dead_letters(&layout, &webhook.key)?,
+                Replaying::DeadLetters { .. } => {
+                    count_dead_letters(webhook.layout(), &webhook.key)?
+                }
                 Replaying::Entries { parameters, .. } => {
                     let filter = Filter::parse(parameters)?;
                     let replayed = Replayed::of(&webhook, &filter, &cursor);
-                    count_entries(&reader, batches::path(&layout, &webhook.key), &replayed)?
+                    count_entries(&webhook.reader, &webhook.key, &replayed)?
                 }
             };
             Ok(count.entries)

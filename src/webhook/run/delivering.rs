@@ -9,6 +9,7 @@ use super::{
     presence::{self, Presence},
     pulse::{self, Pulse},
     reporter::Recorder,
+    served::Served,
     stop::Stop,
     task::DeliveryTask,
     tasks::{Failure, Revision, Tasks},
@@ -198,14 +199,13 @@ impl Delivering {
         webhook: Stored,
         pulse: Pulse,
     ) -> impl FnOnce() -> Result<DeliveryTask> + Send + use<> {
-        let layout = self.layout.clone();
         let reader = self.reader.clone();
         let source = Arc::clone(&self.source);
         let recorder = Arc::clone(&self.recorder);
         let memory = Arc::clone(&self.memory);
         move || {
-            let webhook = webhook.prepare()?;
-            DeliveryTask::new(webhook, layout, reader, pulse, source, recorder, &memory)
+            let served = Served::new(webhook.prepare()?, reader, source, &memory);
+            DeliveryTask::new(served, pulse, recorder)
         }
     }
 

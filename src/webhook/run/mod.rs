@@ -8,9 +8,10 @@
 //! Dispatcher          the handle that the application holds; dropping it stops everything below
 //!  └─ Delivering      the loop of the thread `audit-webhooks`: once a second, it looks for changed
 //!      │              webhooks, requests of administrators, and tasks that have ended
-//!      ├─ Tasks       the tasks that run, and those that are being prepared
+//!      ├─ Tasks       at most one for each webhook, which prepares itself first
 //!      │   └─ DeliveryTask    (`task`) for each webhook: has the log read, makes deliveries,
-//!      │       │              has attempts made, and notes their outcomes in its queue
+//!      │       │              has attempts made, and notes their outcomes in its queue;
+//!      │       │              `served` is what its parts share
 //!      │       ├─ read        new entries and replays become deliveries and their bodies
 //!      │       ├─ attempt     one request and its outcome; `send` is the HTTP part
 //!      │       ├─ acks        deliveries that a receiver took but has not acknowledged
@@ -45,6 +46,7 @@ pub(in crate::webhook) mod read;
 mod read_times;
 pub(in crate::webhook) mod reporter;
 pub(in crate::webhook) mod send;
+pub(in crate::webhook) mod served;
 mod stop;
 pub(in crate::webhook) mod task;
 mod tasks;

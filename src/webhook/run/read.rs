@@ -9,33 +9,27 @@ pub(in crate::webhook) mod past_batches;
 pub(in crate::webhook) mod replaying;
 
 use std::{
-    future::{pending, ready},
+    future::pending,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    task::{JoinError, JoinHandle, spawn_blocking},
-};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::{
     error::{Error, Result},
-    query::{AuditReader, Placed, Places, RawEntry, Room, Tail},
-    store::layout::Layout,
+    query::{Placed, Places, RawEntry, Room, Tail},
     webhook::{
         queue::{
             Delivery, Queue, Replaying,
-            batches::Batches,
             body::{self, Body, LONGEST},
             dead_letter::At,
-            memory::Share,
         },
         run::{
             blocking::panicked, pulse::Pulse, read::past_batches::PastBatches,
-            read_times::ReadTimes,
+            read_times::ReadTimes, served::Served,
         },
-        settings::{Batching, Prepared, stored::Watch},
+        settings::{Batching, stored::Watch},
     },
 };
 
@@ -57,7 +51,7 @@ const SCAN_BYTES: usize = 16 << 20;
 pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
     log_reader: Option<BatchSource>,
-    share: Arc<Share>,
+    webhook: Arc<Served>,
     reading: Option<JoinHandle<DoneReading>>,
     times: ReadTimes,
     replays_turn: bool,
@@ -90,11 +84,7 @@ pub(in crate::webhook) enum Source {
 
 /// The reader of one webhook.
 struct BatchSource {
-    reader: AuditReader,
-    layout: Layout,
-    /// The log's source, for formats.
-    source: Arc<str>,
-    share: Arc<Share>,
+    webhook: Arc<Served>,
     tail: Option<Tail>,
     /// Read, and not in a delivery yet: waiting for more to come with them.
     read: Vec<Placed>,
@@ -102,38 +92,26 @@ struct BatchSource {
     since: Option<Instant>,
     /// The dead letters that are being replayed.
     letters: Option<Vec<At>>,
-    made: Arc<Batches>,
     /// The batches that were made before, while entries are being replayed.
     past: Option<PastBatches>,
     settings: Watch,
 }
 
 impl BatchReader {
-    pub(in crate::webhook) fn new(
-        reader: AuditReader,
-        layout: Layout,
-        pulse: Pulse,
-        source: Arc<str>,
-        share: Arc<Share>,
-        made: Arc<Batches>,
-    ) -> Self {
+    pub(in crate::webhook) fn new(webhook: Arc<Served>, pulse: Pulse) -> Self {
         let log_reader = BatchSource {
-            reader,
-            layout,
-            source,
-            share: Arc::clone(&share),
+            webhook: Arc::clone(&webhook),
             tail: None,
             read: Vec::new(),
             bytes: 0,
             since: None,
             letters: None,
-            made,
             past: None,
             settings: Watch::default(),
         };
         Self {
             log_reader: Some(log_reader),
-            share,
+            webhook,
             reading: None,
             times: ReadTimes::new(pulse),
             replays_turn: false,
@@ -150,51 +128,49 @@ impl BatchReader {
     }
 
     /// Begins to read, if it is time. `saved` says whether the queue on disk is as this one.
-    pub(in crate::webhook) fn read_on(
-        &mut self,
-        webhook: &Arc<Prepared>,
-        queue: &Queue,
-        saved: bool,
-    ) {
+    pub(in crate::webhook) fn read_on(&mut self, queue: &Queue, saved: bool) {
         if self.due(queue).is_none_or(|due| due > Instant::now()) {
             return;
         }
         let Some(mut log_reader) = self.log_reader.take() else {
             return;
         };
-        let webhook = Arc::clone(webhook);
+        let wanted = self.wanted(queue, saved, log_reader.tail.is_none());
+        // Others need no turn: a filter of a replay that lets few through looks at much of the log.
+        let needs_turn = matches!(wanted, Wanted::Log(_));
+        let webhook = Arc::clone(&self.webhook);
+        self.reading = Some(tokio::spawn(async move {
+            let turn = match needs_turn {
+                true => webhook.share.reading().await,
+                false => None,
+            };
+            let read = spawn_blocking(move || {
+                let _turn = turn;
+                let found = log_reader.read(wanted);
+                (log_reader, found)
+            });
+            read.await
+        }));
+    }
+
+    /// What is to be read next.
+    fn wanted(&mut self, queue: &Queue, saved: bool, begins: bool) -> Wanted {
         let replaying = queue.replaying.is_some();
         if !replaying && self.times.looks_for_replays(saved) {
-            let after = queue.replay;
-            self.reading = Some(begun(ready(None), move || {
-                let found = log_reader
-                    .look_for_replays(&webhook, after)
-                    .unwrap_or_else(|error| ReadBatch::problem(&error));
-                (log_reader, Ok(found))
-            }));
-            return;
+            return Wanted::NextReplay {
+                after: queue.replay,
+            };
         }
         self.replays_turn = !self.replays_turn && replaying && self.times.may_replay();
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
-            let number = queue.replay;
-            let cursor = queue.cursor.clone();
-            // Without a turn: a filter that lets few through looks at much of the log.
-            self.reading = Some(begun(ready(None), move || {
-                let found = log_reader
-                    .replay(&webhook, number, replaying, &cursor)
-                    .unwrap_or_else(|error| ReadBatch::problem(&error));
-                (log_reader, Ok(found))
-            }));
-            return;
+            return Wanted::Replay {
+                number: queue.replay,
+                replaying,
+                cursor: queue.cursor.clone(),
+            };
         }
         self.times.reads_log();
-        let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
-        let share = Arc::clone(&self.share);
-        let turn = async move { share.reading().await };
-        self.reading = Some(begun(turn, move || {
-            let found = log_reader.read_log(&webhook, places);
-            (log_reader, found)
-        }));
+        Wanted::Log(begins.then(|| queue.cursor.clone()))
     }
 
     /// Waits for what is being read; for ever if nothing is.
@@ -212,19 +188,18 @@ impl BatchReader {
     }
 }
 
-/// Begins a read on a thread for that, when it is its turn.
-fn begun(
-    turn: impl Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static,
-    read: impl FnOnce() -> (BatchSource, Result<ReadBatch>) + Send + 'static,
-) -> JoinHandle<DoneReading> {
-    tokio::spawn(async move {
-        let turn = turn.await;
-        let read = spawn_blocking(move || {
-            let _turn = turn;
-            read()
-        });
-        read.await
-    })
+/// What is to be read.
+enum Wanted {
+    /// The first replay that was asked for after the one of this number.
+    NextReplay { after: u64 },
+    /// The next part of a replay, while the log was read as far as this cursor.
+    Replay {
+        number: u64,
+        replaying: Replaying,
+        cursor: Places,
+    },
+    /// The log: from this cursor, if it wasn't read before.
+    Log(Option<Places>),
 }
 
 impl ReadBatch {
@@ -274,15 +249,27 @@ fn has_room(queue: &Queue) -> bool {
 }
 
 impl BatchSource {
-    fn read_log(&mut self, webhook: &Prepared, places: Option<Places>) -> Result<ReadBatch> {
+    fn read(&mut self, wanted: Wanted) -> Result<ReadBatch> {
+        let replays = match wanted {
+            Wanted::Log(places) => return self.read_log(places),
+            Wanted::NextReplay { after } => self.look_for_replays(after),
+            Wanted::Replay {
+                number,
+                replaying,
+                cursor,
+            } => self.replay(number, replaying, &cursor),
+        };
+        Ok(replays.unwrap_or_else(|error| ReadBatch::problem(&error)))
+    }
+
+    fn read_log(&mut self, places: Option<Places>) -> Result<ReadBatch> {
+        let webhook = Arc::clone(&self.webhook);
         let mut tail = match (self.tail.take(), places) {
             (Some(tail), _) => tail,
             (None, places) => {
                 (self.read, self.bytes, self.since) = (Vec::new(), 0, None);
-                self.reader.resume(
-                    webhook.selection.filter.clone(),
-                    &places.unwrap_or_default(),
-                )?
+                let filter = webhook.selection.filter.clone();
+                webhook.reader.resume(filter, &places.unwrap_or_default())?
             }
         };
         let limit = match webhook.batch {
@@ -301,7 +288,7 @@ impl BatchSource {
         // An entry that was recorded after a change of the settings is sent as they say. So they
         // are looked at after the log; the tail is dropped, and with it how far it has read.
         // Settings that can't be read let nothing be sent; the dispatcher reports them.
-        let outdated = self.settings.is_outdated(&self.layout, webhook);
+        let outdated = self.settings.is_outdated(webhook.layout(), &webhook);
         if outdated.unwrap_or(true) {
             return Ok(ReadBatch::outdated());
         }
@@ -319,7 +306,7 @@ impl BatchSource {
         let (places, behind) = (tail.places(), tail.is_behind());
         let hindered = tail.is_hindered();
         self.tail = Some(tail);
-        let waits_until = self.waits_until(webhook);
+        let waits_until = self.waits_until();
         if waits_until.is_some() {
             return Ok(ReadBatch {
                 behind,
@@ -338,7 +325,7 @@ impl BatchSource {
         let deliveries = bundles
             .into_iter()
             .map(|placed| Delivery::placed(&webhook.name, placed));
-        let deliveries = self.with_bodies(webhook, deliveries);
+        let deliveries = self.with_bodies(deliveries);
         Ok(ReadBatch {
             behind,
             hindered,
@@ -348,8 +335,8 @@ impl BatchSource {
     }
 
     /// Until when entries that were read wait for others to fill their batch, if they do.
-    fn waits_until(&mut self, webhook: &Prepared) -> Option<Instant> {
-        let batch = webhook.batch.filter(|_| !self.read.is_empty())?;
+    fn waits_until(&mut self) -> Option<Instant> {
+        let batch = self.webhook.batch.filter(|_| !self.read.is_empty())?;
         let since = *self.since.get_or_insert_with(Instant::now);
         let until = since + Duration::from_millis(batch.max_wait_ms);
         let is_full = self.read.len() >= batch.max_entries || self.bytes >= self.most_bytes();
@@ -360,51 +347,44 @@ impl BatchSource {
     /// batch.
     fn most_bytes(&self) -> usize {
         // Entries differ: one body in a few would be too long otherwise.
-        let full = self.share.lines_for(LONGEST / 10 * 9);
-        full.min(self.share.size() / 4)
+        let share = &self.webhook.share;
+        share.lines_for(LONGEST / 10 * 9).min(share.size() / 4)
     }
 
     /// The deliveries, none of which is too long, with their bodies as far as there is memory.
-    fn with_bodies(
-        &self,
-        webhook: &Prepared,
-        made: impl Iterator<Item = (Delivery, Vec<RawEntry>)>,
-    ) -> Vec<Delivery> {
+    fn with_bodies(&self, made: impl Iterator<Item = (Delivery, Vec<RawEntry>)>) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         for (delivery, entries) in made {
-            self.with_body(webhook, delivery, entries, &mut deliveries);
+            self.with_body(delivery, entries, &mut deliveries);
         }
         deliveries
     }
 
     fn with_body(
         &self,
-        webhook: &Prepared,
         mut delivery: Delivery,
         entries: Vec<RawEntry>,
         deliveries: &mut Vec<Delivery>,
     ) {
+        let webhook = &self.webhook;
+        let share = &webhook.share;
         let batch = webhook.batch.is_some();
-        if !batch
-            && !self
-                .share
-                .has_room(self.share.expected(body::lines(&entries)))
-        {
+        if !batch && !share.has_room(share.expected(body::lines(&entries))) {
             // It can't be too long, and would not be kept.
             deliveries.push(delivery);
             return;
         }
         // The attempt finds again that the format can't encode them, and says so.
-        if let Ok(mut body) = Body::of(webhook, &self.source, &delivery.id, &entries) {
-            self.share.saw(body::lines(&entries), body.len());
+        if let Ok(mut body) = Body::of(webhook, &webhook.source, &delivery.id, &entries) {
+            share.saw(body::lines(&entries), body.len());
             if body.is_too_long() {
                 drop(body);
                 for (half, entries) in delivery.split(&webhook.name, entries) {
-                    self.with_body(webhook, half, entries, deliveries);
+                    self.with_body(half, entries, deliveries);
                 }
                 return;
             }
-            body.held = self.share.try_hold(body.len());
+            body.held = share.try_hold(body.len());
             delivery.body = body.held.is_some().then_some(body);
         }
         if batch {

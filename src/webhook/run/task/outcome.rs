@@ -1,7 +1,7 @@
 //! The outcomes of attempts: noted in the queue, which decides what is tried again and when, and
 //! recorded where it matters.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
@@ -155,9 +155,9 @@ impl DeliveryTask {
             let delivery = &mut self.queue.deliveries[at];
             delivery.taken = false;
             let (id, dead) = (delivery.id.clone(), delivery.dead);
-            let letters = self.letters.clone();
+            let webhook = Arc::clone(&self.webhook);
             self.spawn(taken.key, taken.early, async move {
-                letters.noted(&id, dead).await;
+                webhook.noted(&id, dead).await;
                 (AttemptOutcome::Delivered, None)
             });
         }

@@ -131,8 +131,6 @@ impl DeliveryTask {
                 replaying,
                 &self.queue.cursor,
                 &self.webhook,
-                &self.layout,
-                &self.reader,
             );
         }
     }

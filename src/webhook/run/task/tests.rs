@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     entry::{OwnEntry, Severity},
     log::AuditLog,
-    query::RawEntry,
-    store::set_clock::SetClock,
+    query::{AuditReader, RawEntry},
+    store::{layout::Layout, set_clock::SetClock},
     webhook::{
         admin::report,
         format::Encoded,
@@ -77,17 +77,8 @@ fn with_queue(
     change(&mut queue);
     queue.save(&layout, &webhook.key).unwrap();
     let reader = AuditReader::open(dir.path()).unwrap();
-    DeliveryTask::by_clock(
-        clock,
-        webhook,
-        layout,
-        reader,
-        pulse::none(),
-        "a".into(),
-        Arc::new(|_| {}),
-        &Arc::default(),
-    )
-    .unwrap()
+    let served = Served::new(webhook, reader, "a".into(), &Arc::default());
+    DeliveryTask::by_clock(clock, served, pulse::none(), Arc::new(|_| {})).unwrap()
 }
 
 /// In how many seconds the next one goes, if only time has to pass.
@@ -129,16 +120,9 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
     let files = AuditReader::open(dir_of_log(&dir)).unwrap();
     let pulse = pulse::start(files.files()).unwrap();
     let mut quiet = delivery(&dir, |webhook| webhook, &[]);
-    quiet.batches = BatchReader::new(
-        quiet.reader.clone(),
-        quiet.layout.clone(),
-        pulse,
-        Arc::clone(&quiet.source),
-        Arc::clone(&quiet.share),
-        Arc::clone(&quiet.made),
-    );
+    quiet.batches = BatchReader::new(Arc::clone(&quiet.webhook), pulse);
     // Its settings are the current ones, or nothing would be read by them.
-    fs::create_dir_all(quiet.layout.locks_dir()).unwrap();
+    fs::create_dir_all(quiet.webhook.layout().locks_dir()).unwrap();
     let current = Stored {
         revision: quiet.webhook.revision,
         ..Stored::new(
@@ -150,11 +134,11 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
         all.push(current);
         Ok::<_, Error>(())
     };
-    stored::change(&quiet.layout, store).unwrap();
+    stored::change(quiet.webhook.layout(), store).unwrap();
     let begun = Instant::now();
     while quiet.wait().unwrap() < Duration::from_secs(20) {
         assert!(begun.elapsed() < Duration::from_secs(60));
-        quiet.batches.read_on(&quiet.webhook, &quiet.queue, true);
+        quiet.batches.read_on(&quiet.queue, true);
         let wait = quiet.wait();
         tokio::select! {
             read = quiet.batches.read() => quiet.take_in(read.unwrap()),
@@ -192,7 +176,7 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     }
     let gone = "too many; 1 of its entries are no longer in the log";
     assert_eq!(told, [gone, "too many", "too many"]);
-    let letters = dead_letter::index(&delivery.layout, &delivery.webhook.key).unwrap();
+    let letters = dead_letter::index(delivery.webhook.layout(), "e.1").unwrap();
     assert_eq!(letters.len(), 2, "one without contents is no dead letter");
 }
 
@@ -284,7 +268,7 @@ async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
     assert!(found.next_attempt.is_some());
     // The queue that is saved after it counts.
     task.queue.status.failures_in_a_row = 0;
-    task.queue.save(&task.layout, "e.1").unwrap();
+    task.queue.save(task.webhook.layout(), "e.1").unwrap();
     assert_eq!(shown().status.failures_in_a_row, 0);
 }
 
@@ -329,7 +313,7 @@ async fn a_resend_is_carried_out_that_comes_while_its_delivery_becomes_a_dead_le
         let done = task.attempts.join_next().await.unwrap();
         task.finished(done).unwrap();
         assert_eq!(task.queue.status.dead_lettered, 1);
-        assert!(dead_letter::is_dead(&task.layout, "e.1", "first").unwrap());
+        assert!(dead_letter::is_dead(task.webhook.layout(), "e.1", "first").unwrap());
         let again = &task.queue.deliveries[0];
         assert_eq!(
             (&*again.id, again.dead, again.skipped),
@@ -509,7 +493,7 @@ fn body(task: &DeliveryTask, bytes: usize) -> Option<Body> {
         entries: 1,
         first_entry_id: String::new(),
         is_report: false,
-        held: task.share.try_hold(bytes),
+        held: task.webhook.share.try_hold(bytes),
     })
 }
 
@@ -517,13 +501,13 @@ fn body(task: &DeliveryTask, bytes: usize) -> Option<Body> {
 async fn bodies_that_wait_make_room_for_one_that_is_to_be_made() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |webhook| webhook, &[(2, 0), (0, 60), (0, 60)]);
-    let size = task.share.size();
+    let size = task.webhook.share.size();
     task.queue.deliveries[0].contents = Contents::copied(vec!["x".repeat(size / 8)]);
     for at in [1, 2] {
         task.queue.deliveries[at].body = body(&task, size / 2 - 1);
     }
     assert!(task.has_memory(1), "it has its body already");
-    assert!(!task.share.has_room(size / 8));
+    assert!(!task.webhook.share.has_room(size / 8));
     assert!(task.has_memory(0));
     let has_body = |at: usize| task.queue.deliveries[at].body.is_some();
     assert!(has_body(1) && !has_body(2), "the last goes first");
@@ -533,7 +517,7 @@ async fn bodies_that_wait_make_room_for_one_that_is_to_be_made() {
 async fn an_attempt_waits_for_the_memory_of_others_of_its_webhook_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |webhook| webhook, &[(0, 0), (0, 0)]);
-    let size = task.share.size();
+    let size = task.webhook.share.size();
     for one in &mut task.queue.deliveries {
         one.contents = Contents::copied(vec!["x".repeat(size)]);
     }
