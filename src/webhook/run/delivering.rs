@@ -14,7 +14,6 @@ use super::{
     task::DeliveryTask,
     tasks::{Failure, Revision, Tasks},
     tidying::Tidying,
-    unusable::Unusable,
 };
 use crate::{
     entry::{OwnEntry, Severity},
@@ -82,18 +81,17 @@ impl Delivering {
             return;
         };
         let pulse = self.start_pulse();
-        let begun = Presence::begin(&self.source);
-        let mut written = Presence::default();
+        let mut presence = Presence::begin(&self.source);
+        let mut written = Vec::new();
         let mut known = Known::default();
         let mut tasks = Tasks::default();
-        let mut unusable = Unusable::default();
         let mut tidying = Tidying::default();
         loop {
             let tidied = tidying.go_on(&self.log, &self.reader);
             match self.look(&mut known).await {
                 Ok(mut open) => {
                     let ended = self
-                        .arrange(&mut tasks, &known.wanted, &mut unusable, &pulse)
+                        .arrange(&mut tasks, &known.wanted, &mut presence, &pulse)
                         .await;
                     if ended || tidied {
                         known.version = None;
@@ -106,7 +104,7 @@ impl Delivering {
                     tracing::warn!(target: "tracing_audit", "the webhooks can't be read: {error}");
                 }
             }
-            self.show(&begun, &mut written, &unusable).await;
+            self.show(&presence, &mut written).await;
             if rest(&mut stop).await {
                 break;
             }
@@ -169,24 +167,24 @@ impl Delivering {
         &self,
         tasks: &mut Tasks,
         wanted: &[Stored],
-        unusable: &mut Unusable,
+        presence: &mut Presence,
         pulse: &Pulse,
     ) -> bool {
-        unusable.keep(wanted);
         let mut has_ended = false;
         for (name, running) in tasks.take_ended() {
             has_ended = true;
             let revision = running.revision.clone();
             if let Err(failure) = running.ended().await {
-                self.note_failure(unusable, &name, revision, &failure);
+                self.note_failure(presence, &name, revision, &failure);
             }
         }
+        presence.keep(wanted);
         for running in tasks.running().filter(|running| running.is_prepared()) {
-            unusable.forget(&running.revision.key);
+            presence.forget(&running.revision.key);
         }
         tasks.stop_unwanted(wanted);
         for webhook in wanted {
-            if !unusable.waits(&webhook.key()) {
+            if !presence.waits(&webhook.key()) {
                 tasks.begin(webhook, self.prepare(webhook.clone(), pulse.clone()));
             }
         }
@@ -212,7 +210,7 @@ impl Delivering {
     /// Notes that a webhook can't be served now, and records it if only its settings mend that.
     fn note_failure(
         &self,
-        unusable: &mut Unusable,
+        presence: &mut Presence,
         name: &str,
         revision: Revision,
         failure: &Failure,
@@ -220,12 +218,12 @@ impl Delivering {
         let reason = failure.reason();
         match failure {
             Failure::Unprepared(_) => {
-                if unusable.note(revision, reason.clone(), PREPARE_AGAIN) {
+                if presence.note(revision, reason.clone(), PREPARE_AGAIN) {
                     self.record_unusable(name, reason);
                 }
             }
             Failure::Failed(_) | Failure::Panicked(_) => {
-                unusable.note(revision, reason, BEGIN_AGAIN);
+                presence.note(revision, reason, BEGIN_AGAIN);
             }
         }
     }
@@ -241,19 +239,19 @@ impl Delivering {
 
     /// Shows other processes that this one delivers, and which webhooks it can't serve, if that is
     /// not what was written last.
-    async fn show(&self, begun: &Presence, written: &mut Presence, unusable: &Unusable) {
-        let now = begun.without(unusable.reasons());
-        if now == *written {
+    async fn show(&self, presence: &Presence, written: &mut Vec<u8>) {
+        let text = presence.text();
+        if text == *written {
             return;
         }
         let layout = self.layout.clone();
-        let presence = now.clone();
+        let now = text.clone();
         match blocking("writing which process delivers", move || {
-            presence.write(&layout)
+            Presence::write(&layout, &now)
         })
         .await
         {
-            Ok(()) => *written = now,
+            Ok(()) => *written = text,
             Err(error) => {
                 tracing::warn!(
                     target: "tracing_audit",

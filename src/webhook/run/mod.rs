@@ -17,9 +17,9 @@
 //!      │       ├─ acks        deliveries that a receiver took but has not acknowledged
 //!      │       ├─ count       how many entries a replay will send
 //!      │       └─ reporter    entries about the webhook: `audit.delivery.*`
-//!      ├─ Unusable    the webhooks that can't be served, and why
 //!      ├─ Tidying     removes dead letters that have arrived since, once a minute
-//!      └─ presence    shows other processes who delivers: `state/dispatcher.json`
+//!      └─ Presence    shows other processes who delivers, and which webhooks can't be served:
+//!                     `state/dispatcher.json`
 //! pulse               the thread `audit-pulse`: wakes the tasks when the log has grown
 //! ```
 //!
@@ -51,7 +51,6 @@ mod stop;
 pub(in crate::webhook) mod task;
 mod tasks;
 mod tidying;
-mod unusable;
 
 pub use self::dispatcher::Dispatcher;
 use self::stop::Stop;
