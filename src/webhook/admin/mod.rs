@@ -19,10 +19,12 @@ use crate::{
     entry::{Author, OwnEntry, Severity, json::Json},
     error::{Error, Result},
     log::AuditLog,
+    query::AuditReader,
     store::layout::Layout,
     webhook::{
         http::sign::SigningSecret,
-        queue::{attempts::Attempt, replay},
+        queue::{attempts::Attempt, body::Body, delivery_id, replay},
+        run::{blocking::blocking, send::send},
         settings::{
             Webhook, absolute_secret, read_proxy, shown_proxy,
             stored::{self, MOST_WEBHOOKS, Stored},
@@ -233,10 +235,8 @@ impl<'a> Administrator<'a> {
         change: impl FnOnce(&Webhook) -> Result<Webhook>,
     ) -> Result<(), Refusal> {
         let found = self.find(name)?;
-        match found.declared_in() {
-            Some(place) => Err(Refusal::Declared(name.to_owned(), place.to_owned())),
-            None => Ok(checked(&found, change(&found)?).map(drop)?),
-        }
+        check_own(&found)?;
+        Ok(checked(&found, change(&found)?).map(drop)?)
     }
 
     /// Changes one of the webhooks: its `settings`, which nobody but the place that declares them
@@ -252,12 +252,10 @@ impl<'a> Administrator<'a> {
                 .iter_mut()
                 .find(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
-            match found.declared_in() {
-                Some(place) if settings => {
-                    Err(Refusal::Declared(name.to_owned(), place.to_owned()))
-                }
-                _ => Ok(act(found)?),
+            if settings {
+                check_own(found)?;
             }
+            Ok(act(found)?)
         })
     }
 
@@ -269,9 +267,8 @@ impl<'a> Administrator<'a> {
                 .position(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
             // A webhook whose file is gone can be removed only here.
-            let place = all[at].declared_in();
-            if let Some(place) = place.filter(|place| !declare::is_gone(place)) {
-                return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
+            if !all[at].declared_in().is_some_and(declare::is_gone) {
+                check_own(&all[at])?;
             }
             self.record(&self.removed(name))?;
             all.remove(at);
@@ -374,14 +371,38 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Sends an event in a single attempt.
+    /// Records an event, and sends its entry to a webhook in a single attempt.
     pub(crate) async fn test(&self, name: &str) -> Result<Attempt, Refusal> {
         let description = "A test event was sent to a webhook";
         let record = self.about("audit.webhook.tested", Severity::Info, description, name);
-        self.log
-            .test_webhook(name, record)
-            .await?
-            .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
+        let (log, wanted) = (self.log.clone(), name.to_owned());
+        let read = blocking("reading the webhook", move || {
+            let Some(webhook) = stored::find(log.layout(), &wanted)? else {
+                return Ok(None);
+            };
+            let webhook = webhook.prepare()?;
+            let id = log.store()?.record_with_id(&record)?;
+            let entry = AuditReader::open(log.dir())?.get(id)?;
+            let entry = entry.ok_or_else(|| {
+                Error::damaged(log.dir(), "an entry that was just written is not there")
+            })?;
+            Ok(Some((webhook, entry)))
+        });
+        let (webhook, entry) = (read.await?).ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
+        let unencodable = |reason: String| Error::invalid("format", reason);
+        let entries = [entry];
+        let id = delivery_id(name, &entries);
+        let body = Body::of(&webhook, self.log.stream().source(), &id, &entries);
+        let sent = send(&webhook, &id, body.map_err(unencodable)?, 1).await;
+        Ok(sent.map_err(unencodable)?.attempt)
+    }
+}
+
+/// Whether the settings of a webhook may be changed here: not if they are declared elsewhere.
+fn check_own(found: &Stored) -> Result<(), Refusal> {
+    match found.declared_in() {
+        Some(place) => Err(Refusal::Declared(found.name.clone(), place.to_owned())),
+        None => Ok(()),
     }
 }
 

@@ -4,17 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    entry::OwnEntry,
     error::{Error, Result},
-    log::AuditLog,
-    query::{AuditReader, RawEntry},
+    query::RawEntry,
     webhook::{
         queue::{
             attempts::Attempt,
             body::{self, Body},
             contents::Contents,
             dead_letter::Kept,
-            delivery_id,
             memory::Held,
             schedule::Verdict,
         },
@@ -23,7 +20,7 @@ use crate::{
             send::{Sent, send},
             served::Served,
         },
-        settings::{DeliveryOrder, stored},
+        settings::DeliveryOrder,
     },
 };
 
@@ -117,15 +114,19 @@ impl Job {
             Err(error) => return (AttemptOutcome::Unreadable(error), None),
         };
         let (count, is_report) = (body.entries, body.is_report);
-        let sent = send(&self.webhook, &self.id, body, self.number).await;
-        let shown = sent.attempt.clone();
-        (self.judge(sent, count, is_report).await, shown)
+        match send(&self.webhook, &self.id, body, self.number).await {
+            Ok(sent) => {
+                let shown = sent.attempt.clone();
+                (self.judge(sent, is_report).await, Some(shown))
+            }
+            Err(_) if count > 1 => (self.split().await, None),
+            Err(reason) => (self.give_up_after(self.number, reason, false).await, None),
+        }
     }
 
-    async fn judge(self, sent: Sent, count: usize, is_report: bool) -> AttemptOutcome {
+    async fn judge(self, sent: Sent, is_report: bool) -> AttemptOutcome {
         let kept = self.early || self.webhook.order == DeliveryOrder::Strict;
         match sent.verdict {
-            Verdict::Unencodable { .. } if count > 1 => self.split().await,
             Verdict::Split => self.split().await,
             Verdict::Rejected { count, message } => {
                 self.webhook.noted(&self.id, self.dead).await;
@@ -141,24 +142,20 @@ impl Job {
             }
             Verdict::Taken { ack } => AttemptOutcome::Taken { ack },
             Verdict::Exhausted if !kept => {
-                let last = sent.attempt.map(|shown| shown.result).unwrap_or_default();
+                let last = sent.attempt.result;
                 let reason = format!("all attempts failed, the last with: {last}");
                 self.give_up_after(self.number, reason, true).await
             }
-            Verdict::DeadLetter { reason } | Verdict::Unencodable { reason } => {
-                self.give_up_after(self.number, reason, false).await
+            Verdict::DeadLetter { reason } => self.give_up_after(self.number, reason, false).await,
+            mut verdict @ (Verdict::Retry { .. } | Verdict::Gone | Verdict::Exhausted) => {
+                if let Verdict::Retry { alert, .. } = &mut verdict {
+                    *alert &= !is_report;
+                }
+                AttemptOutcome::Failed {
+                    verdict,
+                    retry_after: sent.retry_after,
+                }
             }
-            Verdict::Retry { after, alert } => AttemptOutcome::Failed {
-                verdict: Verdict::Retry {
-                    after,
-                    alert: alert && !is_report,
-                },
-                retry_after: sent.retry_after,
-            },
-            verdict @ (Verdict::Gone | Verdict::Exhausted) => AttemptOutcome::Failed {
-                verdict,
-                retry_after: sent.retry_after,
-            },
         }
     }
 
@@ -270,46 +267,6 @@ impl Job {
             reason,
             failed,
             is_report: body::is_report(entries),
-        }
-    }
-}
-
-impl AuditLog {
-    /// Records an entry and sends it to a webhook in a single attempt. `None` if there is no
-    /// webhook of this name.
-    pub(in crate::webhook) async fn test_webhook(
-        &self,
-        name: &str,
-        record: OwnEntry,
-    ) -> Result<Option<Attempt>> {
-        let (log, wanted) = (self.clone(), name.to_owned());
-        let prepared = tokio::task::spawn_blocking(move || {
-            let Some(webhook) = stored::find(log.layout(), &wanted)? else {
-                return Ok(None);
-            };
-            let webhook = webhook.prepare()?;
-            let id = log.store()?.record_with_id(&record)?;
-            let entry = AuditReader::open(log.dir())?.get(id)?;
-            let entry = entry.ok_or_else(|| {
-                Error::damaged(log.dir(), "an entry that was just written is not there")
-            })?;
-            Ok::<_, Error>(Some((webhook, entry)))
-        });
-        let prepared = prepared.await.map_err(|e| {
-            Error::damaged(self.dir(), format!("reading the webhook panicked: {e}"))
-        })?;
-        let Some((webhook, entry)) = prepared? else {
-            return Ok(None);
-        };
-        let entries = [entry];
-        let id = delivery_id(name, &entries);
-        let body = Body::of(&webhook, self.stream().source(), &id, &entries)
-            .map_err(|reason| Error::invalid("format", reason))?;
-        let sent = send(&webhook, &id, body, 1).await;
-        match (sent.attempt, sent.verdict) {
-            (Some(told), _) => Ok(Some(told)),
-            (None, Verdict::Unencodable { reason }) => Err(Error::invalid("format", reason)),
-            (None, _) => Err(Error::damaged(self.dir(), "nothing was sent")),
         }
     }
 }
