@@ -30,7 +30,7 @@ use crate::{
     store::clock::{Clock, SystemClock},
     webhook::{
         queue::{
-            Queue,
+            Delivery, Queue,
             attempts::{self, Attempt, History, HistorySaves},
             circuit::Pace,
             clock::QueueClock,
@@ -272,7 +272,6 @@ impl DeliveryTask {
         self.saves.soon |= batched && !read.deliveries.is_empty();
         self.saves.unsaved |= !read.deliveries.is_empty();
         self.reporter.unreadable(&read.problems);
-        let now = self.clock.now();
         for mut delivery in read.deliveries {
             // A dead letter can be asked for twice.
             let mut others = self.queue.deliveries.iter_mut();
@@ -283,10 +282,8 @@ impl DeliveryTask {
                 continue;
             }
             self.note_batch(&mut delivery);
-            (delivery.key, delivery.save) = (self.next_key, save);
-            (delivery.due, delivery.replay) = (now, replay);
-            self.next_key += 1;
-            self.queue.deliveries.push_back(delivery);
+            (delivery.save, delivery.replay) = (save, replay);
+            self.enter(self.queue.deliveries.len(), delivery);
         }
         match read.source {
             Source::Log(Some(places)) => {
@@ -300,6 +297,17 @@ impl DeliveryTask {
                 self.saves.unsaved = true;
             }
         }
+    }
+
+    /// Puts a delivery that is due now into the queue.
+    fn enter(&mut self, at: usize, delivery: Delivery) {
+        let delivery = Delivery {
+            key: self.next_key,
+            due: self.clock.now(),
+            ..delivery
+        };
+        self.next_key += 1;
+        self.queue.deliveries.insert(at, delivery);
     }
 
     /// The delivery that may go next at this time.

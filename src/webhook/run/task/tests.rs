@@ -12,7 +12,7 @@ use crate::{
         admin::report,
         format::Encoded,
         queue::{
-            Delivery, Replaying,
+            Replaying,
             body::Body,
             contents::Contents,
             dead_letter,
