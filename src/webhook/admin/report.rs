@@ -13,7 +13,7 @@ use crate::{
     store::{clock::SystemClock, layout::Layout},
     webhook::{
         queue::{
-            self, Queue, Status, dead_letter, next,
+            self, Queue, Status, dead_letter,
             replay::{self, ReplayReport, ReplayState},
             summary::Summary,
         },
@@ -161,13 +161,7 @@ impl WebhookReport {
         let newer = Summary::of(layout, &stored.key()).ok().flatten();
         newer.unwrap_or_else(|| {
             let clock = queue.resume_clock(Arc::new(SystemClock::new()));
-            let next = next::next_attempt(queue, stored.settings.order);
-            Summary {
-                waiting_deliveries: queue.deliveries.len(),
-                next_attempt: next.map(|time| clock.wall(time)),
-                oldest_waiting: queue.oldest().map(Timestamp::from_micros),
-                status: std::mem::take(&mut queue.status),
-            }
+            Summary::new(queue, stored.settings.order, &clock)
         })
     }
 

@@ -7,7 +7,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::DeliveryTask;
 use crate::{
-    entry::Timestamp,
     error::Result,
     store::document::Document,
     webhook::queue::{
@@ -44,13 +43,7 @@ impl DeliveryTask {
     pub(super) fn save_summary(&mut self, now: Instant) -> Option<JoinHandle<Result<()>>> {
         self.summary_due().filter(|due| *due <= now)?;
         self.summary_saved = now;
-        let next = next::next_attempt(&self.queue, self.webhook.order);
-        let summary = Summary {
-            status: self.queue.status.clone(),
-            waiting_deliveries: self.queue.deliveries.len(),
-            next_attempt: next.map(|time| self.clock.wall(time)),
-            oldest_waiting: self.queue.oldest().map(Timestamp::from_micros),
-        };
+        let summary = Summary::new(&self.queue, self.webhook.order, &self.clock);
         let document = summary::document(self.webhook.layout(), &self.webhook.key);
         let write = move || document.write(&Document::text(&summary), false);
         Some(spawn_blocking(write))
