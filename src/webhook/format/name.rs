@@ -85,11 +85,7 @@ impl FormatName {
             Self::Native | Self::Otlp => &[],
         };
         if let Some((name, _)) = options.given().find(|(name, _)| !known.contains(name)) {
-            let has = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
+            let has = listed(known);
             return Err(Error::invalid(
                 name,
                 format!("the format {self} has no such option; it has {has}"),
@@ -121,6 +117,14 @@ impl FormatName {
             )?),
             Self::Otlp => Arc::new(Otlp),
         })
+    }
+}
+
+/// These names as an error lists them.
+pub(super) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
     }
 }
 

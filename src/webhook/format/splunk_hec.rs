@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Batch, Encoded, Format, Question, Unencodable, Verdict, checked, source};
+use super::{Batch, Encoded, Format, Question, Unencodable, Verdict, add, checked, source};
 use crate::{
     entry::{Timestamp, scan::escape},
     error::{Error, Result},
@@ -103,8 +103,8 @@ impl Format for SplunkHec {
         let mut body = Vec::new();
         for entry in batch.several()? {
             let (fields, line) = checked(entry)?;
-            body.extend(b"{\"time\":");
-            body.extend(epoch(fields.timestamp).as_bytes());
+            let time = epoch(fields.timestamp);
+            add(&mut body, [b"{\"time\":", time.as_bytes()]);
             let source = self
                 .source
                 .as_deref()
@@ -117,14 +117,12 @@ impl Format for SplunkHec {
             ];
             for (name, value) in members {
                 if let Some(value) = value.filter(|value| !value.is_empty()) {
-                    [b",\"", name.as_bytes(), b"\":\"", &escape(value), b"\""]
-                        .iter()
-                        .for_each(|part| body.extend(*part));
+                    let value = escape(value);
+                    let name = name.as_bytes();
+                    add(&mut body, [b",\"", name, b"\":\"", &value, b"\""]);
                 }
             }
-            [b",\"event\":", line, b"}"]
-                .iter()
-                .for_each(|part| body.extend(*part));
+            add(&mut body, [b",\"event\":", line, b"}"]);
         }
         Ok(Encoded {
             headers: self.headers(),
@@ -170,11 +168,11 @@ impl Format for SplunkHec {
         struct Answer {
             acks: BTreeMap<u64, bool>,
         }
-        let acks = serde_json::from_slice(body)
-            .map_or_else(|_| BTreeMap::new(), |answer: Answer| answer.acks);
-        acks.into_iter()
-            .filter_map(|(ack, indexed)| indexed.then_some(ack))
-            .collect()
+        let Ok(Answer { acks }) = serde_json::from_slice(body) else {
+            return Vec::new();
+        };
+        let indexed = acks.into_iter().filter(|(_, indexed)| *indexed);
+        indexed.map(|(ack, _)| ack).collect()
     }
 }
 
