@@ -149,7 +149,7 @@ impl WebhookClient {
         let mut answer = self
             .attempt(url, headers, body.into())
             .await
-            .unwrap_or_else(Answer::failed);
+            .unwrap_or_else(|failure| Answer::of(Outcome::Failed(failure)));
         answer.took = start.elapsed();
         answer
     }
@@ -196,14 +196,12 @@ impl WebhookClient {
                 .get(name)
                 .and_then(|value| value.to_str().ok())
         };
+        let status = response.status().as_u16();
         let mut answer = Answer {
-            outcome: Outcome::Status(response.status().as_u16()),
-            retry_after: schedule::asked(response.status().as_u16(), told(RETRY_AFTER)),
+            retry_after: schedule::asked(status, told(RETRY_AFTER)),
             location_host: told(LOCATION)
                 .and_then(|place| Some(self.host_as_kept(url.join(place).ok()?.host_str()?))),
-            body: Vec::new(),
-            excerpt: String::new(),
-            took: Duration::ZERO,
+            ..Answer::of(Outcome::Status(status))
         };
         let body = first_bytes(response).await?;
         answer.excerpt = excerpt(&body, self.secrets());
@@ -283,8 +281,8 @@ async fn first_bytes(response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
 }
 
 impl Answer {
-    fn failed(failure: Failure) -> Self {
-        let outcome = Outcome::Failed(failure);
+    /// Of this outcome, of which nothing else is known.
+    fn of(outcome: Outcome) -> Self {
         Self {
             outcome,
             retry_after: None,

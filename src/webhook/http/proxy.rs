@@ -7,7 +7,7 @@
 //! comes to the receiver. Invariants: an attempt that the proxy refuses or that can't reach
 //! the proxy fails, and nothing is tried without the proxy.
 
-use std::{error::Error as StdError, fmt};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Uri;
@@ -33,7 +33,8 @@ pub(in crate::webhook) struct Proxy {
 }
 
 /// Why there is no connection through a proxy.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
 pub(in crate::webhook) struct ProxyError {
     pub(in crate::webhook) kind: FailureKind,
     problem: String,
@@ -197,14 +198,6 @@ impl fmt::Debug for Proxy {
         write!(f, "Proxy({self})")
     }
 }
-
-impl fmt::Display for ProxyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem)
-    }
-}
-
-impl StdError for ProxyError {}
 
 #[cfg(test)]
 mod tests {
