@@ -29,6 +29,7 @@ pub(in crate::webhook) mod summary;
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
@@ -309,13 +310,7 @@ pub(in crate::webhook) fn delivery_id(webhook: &str, entries: &[RawEntry]) -> St
         hash.update(part);
         hash.update([0]);
     }
-    let digits: String = hash
-        .finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("msg_{digits}")
+    format!("msg_{}", HEXLOWER.encode(&hash.finalize()[..16]))
 }
 
 /// `state/webhook-<name>.<id>.json`: a webhook that is removed and added again has another, so

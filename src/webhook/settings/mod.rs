@@ -467,7 +467,7 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// Checks a webhook's name, which is part of the names of its files.
+/// Checks the name of a webhook, which is part of the names of its files, or of a format.
 pub(in crate::webhook) fn check_name(name: &str) -> Result<()> {
     if name.is_empty()
         || name.len() > 64
