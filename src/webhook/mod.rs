@@ -46,6 +46,9 @@ mod queue;
 mod run;
 #[cfg(feature = "webhook")]
 mod settings;
+#[cfg(feature = "webhook")]
+#[cfg(test)]
+mod testing;
 pub(crate) mod unread;
 
 // The HTTP API manages webhooks with these.

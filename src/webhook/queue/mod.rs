@@ -422,18 +422,10 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::webhook::testing::entry;
 
     fn entries(numbers: &[u8]) -> Vec<RawEntry> {
-        let line = |n| {
-            let id = format!("0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c{n:02x}");
-            format!(
-                r#"{{"stream":"a-1","seq":{n},"id":"{id}","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}}"#
-            )
-        };
-        numbers
-            .iter()
-            .map(|n| RawEntry::from_line(line(n).as_bytes()).unwrap())
-            .collect()
+        numbers.iter().copied().map(entry).collect()
     }
 
     #[test]

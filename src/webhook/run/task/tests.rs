@@ -1,13 +1,11 @@
 //! When a delivery looks again, what it gives up, and that no wall clock moves its attempts.
 
-use std::{fs, path::Path};
-
 use super::*;
 use crate::{
     entry::{OwnEntry, Severity},
     log::AuditLog,
     query::{AuditReader, RawEntry},
-    store::{layout::Layout, set_clock::SetClock},
+    store::set_clock::SetClock,
     webhook::{
         admin::report,
         format::Encoded,
@@ -24,21 +22,11 @@ use crate::{
             Batching, Webhook,
             stored::{self, Stored},
         },
+        testing::{self, entry},
     },
 };
 
 const SECOND: i64 = 1_000_000;
-
-/// A directory made ready for a log.
-fn dir_of_log(dir: &tempfile::TempDir) -> &Path {
-    let layout = Layout::new(dir.path());
-    fs::create_dir_all(dir.path().join("state")).unwrap();
-    for part in [layout.live_dir(), layout.sealed_dir()] {
-        fs::create_dir_all(part).unwrap();
-    }
-    fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
-    dir.path()
-}
 
 /// A delivery whose deliveries were tried so often and are due in so many seconds.
 fn delivery(
@@ -66,11 +54,13 @@ fn with_queue(
     settings: impl FnOnce(Webhook) -> Webhook,
     change: impl FnOnce(&mut Queue),
 ) -> DeliveryTask {
-    let layout = Layout::new(dir_of_log(dir));
-    let mut webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
-        .prepare()
-        .unwrap();
-    webhook.key = "e.1".to_owned();
+    let layout = testing::layout(dir.path());
+    let Stored {
+        id,
+        settings: webhook,
+        ..
+    } = testing::stored();
+    let webhook = Stored::new(id, settings(webhook)).prepare().unwrap();
     let mut queue = Queue::read(&layout, &webhook.key)
         .unwrap()
         .unwrap_or_default();
@@ -117,21 +107,14 @@ async fn it_wakes_when_the_next_one_goes() {
 #[tokio::test]
 async fn it_waits_for_nothing_while_nothing_is_due() {
     let dir = tempfile::tempdir().unwrap();
-    let files = AuditReader::open(dir_of_log(&dir)).unwrap();
+    testing::layout(dir.path());
+    let files = AuditReader::open(dir.path()).unwrap();
     let pulse = pulse::start(files.files()).unwrap();
     let mut quiet = delivery(&dir, |webhook| webhook, &[]);
     quiet.batches = BatchReader::new(Arc::clone(&quiet.webhook), pulse);
     // Its settings are the current ones, or nothing would be read by them.
-    fs::create_dir_all(quiet.webhook.layout().locks_dir()).unwrap();
-    let current = Stored {
-        revision: quiet.webhook.revision,
-        ..Stored::new(
-            "1".to_owned(),
-            Webhook::new("e", "https://example.com/", ["a.*"]),
-        )
-    };
     let store = |all: &mut Vec<Stored>| {
-        all.push(current);
+        all.push(testing::stored());
         Ok::<_, Error>(())
     };
     stored::change(quiet.webhook.layout(), store).unwrap();
@@ -151,11 +134,9 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
 async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let mut delivery = delivery(&dir, |webhook| webhook, &[(3, 0), (3, 0), (3, 0)]);
-    let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
-    let entry = |line: &str| RawEntry::from_line(line.as_bytes()).unwrap();
-    let gone = [entry(&line.replace("2c11", "2c22"))];
-    delivery.queue.deliveries[0].contents = Contents::by_id(&gone);
-    delivery.queue.deliveries[2].contents = Contents::copied(vec![line.to_owned()]);
+    let copy = String::from_utf8(entry(1).line().to_vec()).unwrap();
+    delivery.queue.deliveries[0].contents = Contents::by_id(&[entry(2)]);
+    delivery.queue.deliveries[2].contents = Contents::copied(vec![copy]);
     for (at, id) in ["a", "b", "c"].into_iter().enumerate() {
         delivery.queue.deliveries[at].id = id.to_owned();
     }
@@ -239,10 +220,8 @@ async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |same| same, &[(1, 3600), (0, 60)]);
     let shown = || {
-        let webhook = Webhook::new("e", "https://example.com/", ["a.*"]);
-        let stored = Stored::new("1".to_owned(), webhook);
         let reader = AuditReader::open(dir.path()).unwrap();
-        report::of(&reader, vec![stored]).remove(0)
+        report::of(&reader, vec![testing::stored()]).remove(0)
     };
     let now = task.clock.now();
     for _ in 0..5 {
