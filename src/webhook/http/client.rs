@@ -6,7 +6,7 @@
 use crate::webhook::{
     http::{
         answer::{Answer, Failure, FailureKind, MAX_HOST, MAX_READ, Outcome, cut, excerpt},
-        connect::{Connector, OPENED_BY, Opener},
+        connect::{Connector, OPENED, OpenedFor},
         egress::{Egress, Refused},
         headers::CustomHeaders,
         look_up::{Lookup, system_lookup},
@@ -241,12 +241,12 @@ impl WebhookClient {
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let again = request.clone();
         let captured = capture_connection(&mut request);
-        let this = Opener::new();
-        let sent = OPENED_BY.scope(this, self.http.request(request)).await;
+        let opened = OpenedFor::default();
+        let sending = OPENED.scope(opened.clone(), self.http.request(request));
+        let sent = sending.await;
         let was_kept = || {
-            let connection = captured.connection_metadata();
-            let opener = connection.as_ref().and_then(Opener::of);
-            opener.is_some_and(|opener| opener != this)
+            let used = captured.connection_metadata();
+            used.as_ref().is_some_and(|used| opened.lacks(used))
         };
         let sent = match sent {
             Err(_) if was_kept() => self.unpooled.request(again).await,
