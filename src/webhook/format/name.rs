@@ -105,16 +105,7 @@ impl FormatName {
             Self::CloudEvents => cloud_events(CloudEventsMode::Structured)?,
             Self::CloudEventsBinary => cloud_events(CloudEventsMode::Binary)?,
             Self::CloudEventsBatch => cloud_events(CloudEventsMode::Batch)?,
-            Self::SplunkHec => Arc::new(options.given().try_fold(
-                SplunkHec::new(),
-                |hec, (name, value)| match name {
-                    "host" => Ok(hec.host(value)),
-                    "source" => Ok(hec.source(value)),
-                    "sourcetype" => Ok(hec.sourcetype(value)),
-                    "index" => Ok(hec.index(value)),
-                    _ => hec.channel(value),
-                },
-            )?),
+            Self::SplunkHec => Arc::new(SplunkHec::of(options)?),
             Self::Otlp => Arc::new(Otlp),
         })
     }
