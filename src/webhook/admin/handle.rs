@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Administrator, Refusal, delivery::DeliveryReport, report::WebhookReport};
 use crate::{
     entry::{Actor, Author},
-    error::{Error, Result},
+    error::Result,
     log::AuditLog,
     query::AuditReader,
     webhook::{
@@ -204,17 +204,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// As for [`declare`](Self::declare).
     pub fn declare_in(&self, place: &str, webhooks: Vec<Webhook>) -> Result<()> {
-        let names: Vec<String> = webhooks.iter().map(|one| one.name().to_owned()).collect();
-        let declared = self.administrator().declare(place, webhooks);
-        declared.map_err(|(at, error)| {
-            let name = at.and_then(|at| names.get(at));
-            match (name, error) {
-                (Some(name), Error::Invalid { parameter, problem }) => {
-                    Error::invalid(format!("{name}: {parameter}"), problem)
-                }
-                (_, error) => error,
-            }
-        })
+        self.administrator().declare(place, webhooks)
     }
 
     /// Takes over a webhook that is declared by an application or a file that is gone, so that it
