@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     journal::UnsharedFile,
     query::{AuditReader, RawEntry, Runs},
-    store::{access, layout::Layout},
+    store::{access, fs::OsFs, layout::Layout, tmp},
     webhook::queue::{Delivery, lines},
 };
 
@@ -183,9 +183,7 @@ impl Batches {
         if rest.len() == text.len() {
             return Ok(());
         }
-        let lines = rest.split(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
-        lines::replace(&self.path, lines).map_err(Error::io("write", &self.path))
+        tmp::replace(&OsFs, &self.path, rest, true).map_err(Error::io("write", &self.path))
     }
 
     /// The text from the first line on of which the log has a file.

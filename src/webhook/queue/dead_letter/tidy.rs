@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Result},
     journal::UnsharedFile,
     query::AuditReader,
-    store::layout::Layout,
+    store::{fs::OsFs, layout::Layout, tmp},
     webhook::{
         queue::{contents::Contents, lines},
         settings::stored,
@@ -115,10 +115,14 @@ pub(super) fn tidy(
     let header = Header {
         generation: generation + 1,
     };
-    let header = serde_json::to_vec(&header).expect("a number is always JSON");
-    let all = std::iter::once(header).chain(kept.map(|(line, _)| line));
+    let mut text = serde_json::to_vec(&header).expect("a number is always JSON");
+    text.push(b'\n');
+    for (line, _) in kept {
+        text.extend(line);
+        text.push(b'\n');
+    }
     let path = files::path(layout, key, 0);
-    lines::replace(&path, all).map_err(Error::io("write", &path))?;
+    tmp::replace(&OsFs, &path, &text, true).map_err(Error::io("write", &path))?;
     let older: Vec<&LetterFile> = files.iter().filter(|file| file.number > 0).collect();
     remove_files(layout, older)
 }
