@@ -20,7 +20,7 @@ use crate::{
             body::LONGEST,
             delivery_id,
         },
-        run::read::bundles,
+        run::read::source::bundles,
         settings::{Batching, Prepared, Selection},
     },
 };

@@ -3,8 +3,9 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    BatchSource, READ, ReadBatch, Source,
+    ReadBatch, Source,
     past_batches::{PastBatches, Replayed},
+    source::{BatchSource, READ},
 };
 use crate::{
     error::Result,
