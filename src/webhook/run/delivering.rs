@@ -20,7 +20,7 @@ use crate::{
     error::Result,
     log::AuditLog,
     query::AuditReader,
-    store::{document::Version, layout::Layout, lock::Lock},
+    store::{clock::SystemClock, document::Version, lock::Lock},
     webhook::{
         queue::{
             memory::Memory,
@@ -41,7 +41,6 @@ const PREPARE_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Delivering {
     memory: Arc<Memory>,
     log: AuditLog,
-    layout: Layout,
     reader: AuditReader,
     source: Arc<str>,
     recorder: Recorder,
@@ -58,7 +57,6 @@ struct Known {
 
 impl Delivering {
     pub(super) fn new(log: AuditLog, memory: Arc<Memory>) -> Result<Self> {
-        let layout = log.layout().clone();
         let own = log.clone();
         let recorder: Recorder = Arc::new(move |record: OwnEntry| {
             // The entry need not be durable at once, and waits for nothing: the queue has the same
@@ -67,10 +65,9 @@ impl Delivering {
         });
         Ok(Self {
             memory,
-            reader: AuditReader::open(layout.root())?,
+            reader: AuditReader::open(log.dir())?,
             source: log.stream().source().into(),
             log,
-            layout,
             recorder,
         })
     }
@@ -117,7 +114,7 @@ impl Delivering {
     /// Waits until no other process delivers; `None` if it is to stop before that.
     async fn take_lock(&self, stop: &mut Stop) -> Option<Lock> {
         loop {
-            match Lock::try_take(&self.layout.lock(presence::LOCK)) {
+            match Lock::try_take(&self.log.layout().lock(presence::LOCK)) {
                 Ok(Some(lock)) => return Some(lock),
                 Ok(None) => {}
                 Err(error) => {
@@ -140,7 +137,7 @@ impl Delivering {
 
     /// Reads the requests of administrators, and the webhooks if they changed.
     async fn look(&self, known: &mut Known) -> Result<Open> {
-        let layout = self.layout.clone();
+        let layout = self.log.layout().clone();
         let last = known.version;
         let looked = blocking("reading the webhooks", move || {
             let open = request::open(&layout)?;
@@ -202,8 +199,8 @@ impl Delivering {
         let recorder = Arc::clone(&self.recorder);
         let memory = Arc::clone(&self.memory);
         move || {
-            let served = Served::new(webhook.prepare()?, reader, source, &memory);
-            DeliveryTask::new(served, pulse, recorder)
+            let served = Served::new(webhook, reader, source, &memory)?;
+            DeliveryTask::new(Arc::new(SystemClock::new()), served, pulse, recorder)
         }
     }
 
@@ -244,7 +241,7 @@ impl Delivering {
         if text == *written {
             return;
         }
-        let layout = self.layout.clone();
+        let layout = self.log.layout().clone();
         let now = text.clone();
         match blocking("writing which process delivers", move || {
             Presence::write(&layout, &now)

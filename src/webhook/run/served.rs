@@ -15,7 +15,7 @@ use crate::{
             memory::{Memory, Share},
         },
         run::blocking::blocking,
-        settings::Prepared,
+        settings::{Prepared, stored::Stored},
     },
 };
 
@@ -24,6 +24,9 @@ const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// A webhook that is served.
 pub(in crate::webhook) struct Served {
+    pub(in crate::webhook) stored: Stored,
+    /// The key under which its state is kept.
+    pub(in crate::webhook) key: String,
     prepared: Prepared,
     /// Reads the log that its entries are from.
     pub(in crate::webhook) reader: AuditReader,
@@ -46,20 +49,25 @@ impl Deref for Served {
 }
 
 impl Served {
+    /// Reads its secrets and certificates.
     pub(in crate::webhook) fn new(
-        prepared: Prepared,
+        stored: Stored,
         reader: AuditReader,
         source: Arc<str>,
         memory: &Arc<Memory>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let prepared = stored.prepare()?;
+        let key = stored.key();
+        Ok(Self {
+            stored,
             share: memory.share(),
-            made: Arc::new(Batches::new(&prepared.key, reader.clone())),
+            made: Arc::new(Batches::new(&key, reader.clone())),
             turn: Arc::new(Semaphore::new(1)),
+            key,
             prepared,
             reader,
             source,
-        }
+        })
     }
 
     pub(in crate::webhook) fn layout(&self) -> &Layout {

@@ -27,7 +27,7 @@ use tokio::{
 use self::outcome::Done;
 use crate::{
     error::{Error, Result},
-    store::clock::{Clock, SystemClock},
+    store::clock::Clock,
     webhook::{
         queue::{
             Delivery, Queue,
@@ -91,14 +91,6 @@ pub(in crate::webhook) struct DeliveryTask {
 impl DeliveryTask {
     /// Reads what is kept of the webhook, so on a thread for that.
     pub(in crate::webhook) fn new(
-        webhook: Served,
-        pulse: Pulse,
-        recorder: Recorder,
-    ) -> Result<Self> {
-        Self::by_clock(Arc::new(SystemClock::new()), webhook, pulse, recorder)
-    }
-
-    fn by_clock(
         clock: Arc<dyn Clock>,
         webhook: Served,
         pulse: Pulse,
@@ -118,10 +110,10 @@ impl DeliveryTask {
             delivery.key = key;
         }
         let clock = queue.resume_clock(clock);
-        let changed = queue.revision != webhook.revision;
+        let changed = queue.revision != webhook.stored.revision;
         if changed {
             // An administrator has changed something, so earlier failures no longer count.
-            (queue.revision, queue.circuit) = (webhook.revision, Default::default());
+            (queue.revision, queue.circuit) = (webhook.stored.revision, Default::default());
             (queue.status.gone, queue.status.parked) = (false, false);
             queue
                 .deliveries

@@ -58,9 +58,6 @@ impl Webhook {
         secrets.extend(shown_url::secrets(&url));
         Ok(Prepared {
             name: self.name.clone(),
-            // `Stored::prepare` fills these in.
-            key: String::new(),
-            revision: 0,
             most_per_second: self.max_requests_per_second,
             selection,
             format,
@@ -284,9 +281,6 @@ pub(in crate::webhook) fn read_proxy(text: &str) -> Result<Proxy> {
 #[derive(Debug)]
 pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) name: String,
-    /// The key under which its state is kept.
-    pub(in crate::webhook) key: String,
-    pub(in crate::webhook) revision: u64,
     pub(in crate::webhook) most_per_second: Option<u32>,
     pub(in crate::webhook) url: Url,
     pub(in crate::webhook) selection: Selection,

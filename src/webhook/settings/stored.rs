@@ -101,11 +101,7 @@ impl Stored {
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
         let mut settings = self.settings.clone();
         settings.proxy = settings.proxy.or_else(|| self.proxy_for_all.clone());
-        Ok(Prepared {
-            key: self.key(),
-            revision: self.revision,
-            ..settings.prepare()?
-        })
+        settings.prepare()
     }
 
     pub(in crate::webhook) fn declared_in(&self) -> Option<&str> {
@@ -199,19 +195,19 @@ pub(in crate::webhook) struct Watch {
 
 impl Watch {
     /// Whether the webhook has other settings by now, or is gone. A change that was made before
-    /// this call is always found.
+    /// this call is always found. `webhook` is its state when its settings were read.
     pub(in crate::webhook) fn is_outdated(
         &mut self,
         layout: &Layout,
-        webhook: &Prepared,
+        webhook: &Stored,
     ) -> Result<bool> {
         let version = document(layout).version()?;
         if version.is_some() && version == self.seen {
             return Ok(false);
         }
         let found = find(layout, &webhook.name)?;
-        let is_current = found
-            .is_some_and(|found| found.key() == webhook.key && found.revision == webhook.revision);
+        let is_current =
+            found.is_some_and(|found| found.id == webhook.id && found.revision == webhook.revision);
         self.seen = version.filter(|_| is_current);
         Ok(!is_current)
     }

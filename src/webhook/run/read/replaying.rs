@@ -30,7 +30,7 @@ impl BatchSource {
         let asked = replay::next(webhook.layout(), &webhook.name, &webhook.key, after)?;
         if asked
             .as_ref()
-            .is_some_and(|asked| asked.revision > webhook.revision)
+            .is_some_and(|asked| asked.revision > webhook.stored.revision)
         {
             return Ok(ReadBatch::outdated());
         }
@@ -183,12 +183,9 @@ mod tests {
     fn a_replay_is_not_begun_by_earlier_settings_than_those_that_it_was_asked_for_with() {
         let log = AuditLog::for_tests();
         let webhook = || Webhook::new("siem", "https://example.com/", ["*"]);
-        let prepared = || {
-            let stored = stored::find(log.layout(), "siem").unwrap().unwrap();
-            stored.prepare().unwrap()
-        };
+        let stored = || stored::find(log.layout(), "siem").unwrap().unwrap();
         log.webhooks().add(webhook()).unwrap();
-        let before = prepared();
+        let before = stored();
         log.webhooks().set(webhook().excluding(["b.*"])).unwrap();
         log.webhooks()
             .replay("siem", Replay::dead_letters())
@@ -196,12 +193,12 @@ mod tests {
         let begins = |webhook| {
             let reader = AuditReader::open(log.dir()).unwrap();
             let webhook = Served::new(webhook, reader, "a".into(), &Arc::<Memory>::default());
-            let mut batches = BatchReader::new(Arc::new(webhook), pulse::none());
+            let mut batches = BatchReader::new(Arc::new(webhook.unwrap()), pulse::none());
             let source = batches.log_reader.as_mut().unwrap();
             let found = source.look_for_replays(0).unwrap();
             matches!(found.source, Source::Replay(1, Some(_)))
         };
         assert!(!begins(before));
-        assert!(begins(prepared()));
+        assert!(begins(stored()));
     }
 }

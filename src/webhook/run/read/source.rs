@@ -103,7 +103,7 @@ impl BatchSource {
         // An entry that was recorded after a change of the settings is sent as they say. So they
         // are looked at after the log; the tail is dropped, and with it how far it has read.
         // Settings that can't be read let nothing be sent; the dispatcher reports them.
-        let outdated = self.settings.is_outdated(webhook.layout(), &webhook);
+        let outdated = (self.settings).is_outdated(webhook.layout(), &webhook.stored);
         if outdated.unwrap_or(true) {
             return Ok(ReadBatch::outdated());
         }

@@ -5,7 +5,7 @@ use crate::{
     entry::{OwnEntry, Severity},
     log::AuditLog,
     query::{AuditReader, RawEntry},
-    store::set_clock::SetClock,
+    store::{clock::SystemClock, set_clock::SetClock},
     webhook::{
         admin::report,
         format::Encoded,
@@ -55,20 +55,14 @@ fn with_queue(
     change: impl FnOnce(&mut Queue),
 ) -> DeliveryTask {
     let layout = testing::layout(dir.path());
-    let Stored {
-        id,
-        settings: webhook,
-        ..
-    } = testing::stored();
-    let webhook = Stored::new(id, settings(webhook)).prepare().unwrap();
-    let mut queue = Queue::read(&layout, &webhook.key)
-        .unwrap()
-        .unwrap_or_default();
+    let mut webhook = testing::stored();
+    webhook.settings = settings(webhook.settings);
+    let mut queue = Queue::read(&layout, "e.1").unwrap().unwrap_or_default();
     change(&mut queue);
-    queue.save(&layout, &webhook.key).unwrap();
+    queue.save(&layout, "e.1").unwrap();
     let reader = AuditReader::open(dir.path()).unwrap();
-    let served = Served::new(webhook, reader, "a".into(), &Arc::default());
-    DeliveryTask::by_clock(clock, served, pulse::none(), Arc::new(|_| {})).unwrap()
+    let served = Served::new(webhook, reader, "a".into(), &Arc::default()).unwrap();
+    DeliveryTask::new(clock, served, pulse::none(), Arc::new(|_| {})).unwrap()
 }
 
 /// In how many seconds the next one goes, if only time has to pass.
