@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use data_encoding::BASE64;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -63,7 +63,10 @@ impl Proxy {
         let password = decoded(url.password().unwrap_or_default());
         let user = decoded(url.username());
         let credentials = (!user.is_empty() || !password.is_empty()).then(|| {
-            let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+            let basic = format!(
+                "Basic {}",
+                BASE64.encode(format!("{user}:{password}").as_bytes())
+            );
             (basic, password)
         });
         // A URL that has a host takes both.
@@ -210,7 +213,7 @@ mod tests {
         let (basic, password) = proxy.credentials.clone().unwrap();
         assert_eq!(
             basic,
-            format!("Basic {}", STANDARD.encode("corp\\ann:s3:cret"))
+            format!("Basic {}", BASE64.encode(b"corp\\ann:s3:cret"))
         );
         assert_eq!(password, "s3:cret");
         assert_eq!(Proxy::shown(text), "http://***@proxy.corp.example:3128");
