@@ -1,7 +1,7 @@
 //! Counts the entries and deliveries of a replay in one pass over the log, or over the dead
 //! letters, and changes nothing.
 
-use std::{future::pending, ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -16,6 +16,7 @@ use crate::{
             replay::{Replay, ReplayCount, What},
         },
         run::{
+            blocking::ended,
             read::{
                 past_batches::{PastBatches, Replayed},
                 replaying::replay_page,
@@ -107,7 +108,7 @@ fn count_entries(reader: &AuditReader, key: &str, replayed: &Replayed<'_>) -> Re
 
 /// Counts the replay that is under way, while that goes on.
 #[derive(Default)]
-pub(in crate::webhook) struct Counting(Option<(u64, JoinHandle<Result<u64>>)>);
+pub(in crate::webhook) struct Counting(Option<JoinHandle<(u64, Option<u64>)>>);
 
 impl Counting {
     /// Begins to count what is left of the replay of this number.
@@ -121,31 +122,22 @@ impl Counting {
         let replaying = replaying.clone();
         let cursor = cursor.clone();
         let webhook = Arc::clone(webhook);
-        let counting = spawn_blocking(move || {
-            let count = match replaying {
-                Replaying::DeadLetters { .. } => {
-                    count_dead_letters(webhook.layout(), &webhook.key)?
-                }
-                Replaying::Entries { parameters, .. } => {
-                    let filter = Filter::parse(parameters)?;
-                    let replayed = Replayed::of(&webhook, &filter, &cursor);
-                    count_entries(&webhook.reader, &webhook.key, &replayed)?
-                }
-            };
-            Ok(count.entries)
-        });
-        self.0 = Some((number, counting));
+        let count = move || match replaying {
+            Replaying::DeadLetters { .. } => count_dead_letters(webhook.layout(), &webhook.key),
+            Replaying::Entries { parameters, .. } => {
+                let filter = Filter::parse(parameters)?;
+                let replayed = Replayed::of(&webhook, &filter, &cursor);
+                count_entries(&webhook.reader, &webhook.key, &replayed)
+            }
+        };
+        // Without a count, the replay goes on and shows how much it has sent.
+        let counting = move || (number, count().ok().map(|count| count.entries));
+        self.0 = Some(spawn_blocking(counting));
     }
 
     /// Waits for the count: the replay's number, and its entries. For ever if nothing is counted.
     pub(in crate::webhook) async fn counted(&mut self) -> (u64, Option<u64>) {
-        let Some((number, counting)) = &mut self.0 else {
-            return pending().await;
-        };
-        let number = *number;
-        let counted = counting.await;
-        self.0 = None;
-        // Without a count, the replay goes on and shows how much it has sent.
-        (number, counted.ok().and_then(Result::ok))
+        // After a panic there is no count either, and no replay has the number zero.
+        ended(&mut self.0).await.unwrap_or_default()
     }
 }

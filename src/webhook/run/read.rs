@@ -9,7 +9,7 @@ pub(in crate::webhook) mod past_batches;
 pub(in crate::webhook) mod replaying;
 mod source;
 
-use std::{future::pending, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
@@ -19,7 +19,12 @@ use crate::{
     query::Places,
     webhook::{
         queue::{Delivery, Queue, Replaying},
-        run::{blocking::panicked, pulse::Pulse, read_times::ReadTimes, served::Served},
+        run::{
+            blocking::{ended, panicked},
+            pulse::Pulse,
+            read_times::ReadTimes,
+            served::Served,
+        },
     },
 };
 
@@ -132,11 +137,7 @@ impl BatchReader {
 
     /// Waits for what is being read; for ever if nothing is.
     pub(in crate::webhook) async fn read(&mut self) -> Result<ReadBatch> {
-        let Some(reading) = &mut self.reading else {
-            return pending().await;
-        };
-        let done = reading.await.flatten();
-        self.reading = None;
+        let done = ended(&mut self.reading).await.flatten();
         let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
         self.log_reader = Some(log_reader);
         let found = found?;
