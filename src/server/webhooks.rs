@@ -92,8 +92,8 @@ pub(super) fn takes_body(method: &Method, path: &str) -> bool {
 async fn list(request: WebhookRequest) -> Result<Response, Problem> {
     let asker = request.admit_without_parameters()?;
     let read = request.read(|app, _| {
-        let dispatcher = webhook::dispatcher(&app.layout)?;
-        Ok((webhook::reports(&app.layout, &app.reader)?, dispatcher))
+        let dispatcher = app.reader.webhook_dispatcher()?;
+        Ok((app.reader.webhooks()?, dispatcher))
     });
     let (reports, dispatcher) = read.await?;
     request.record_read(&asker, "The list of webhooks was read", &[], true)?;
@@ -118,7 +118,7 @@ async fn attempts(request: WebhookRequest) -> Result<Response, Problem> {
     let paging = Paging::parse(&request.head, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
     let name = request.name();
     let attempts = request.read(move |app, _| match webhook::find(&app.layout, &name)? {
-        Some(_) => webhook::attempts(&app.layout, &name).map(Ok),
+        Some(_) => app.reader.attempts(&name).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let attempts = attempts.await?;
@@ -144,7 +144,7 @@ async fn dead_letters(request: WebhookRequest) -> Result<Response, Problem> {
     };
     let name = request.name();
     let letters = request.read(move |app, _| match webhook::find(&app.layout, &name)? {
-        Some(_) => webhook::dead_letters(&app.layout, &app.reader, &name, page).map(Ok),
+        Some(_) => webhook::dead_letters(&app.reader, &name, page).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let letters = letters.await?;

@@ -104,7 +104,7 @@ pub(crate) mod set_clock;
 #[cfg(test)]
 pub(crate) mod sim;
 pub(crate) mod summary;
-mod tmp;
+pub(crate) mod tmp;
 pub(crate) mod verify;
 
 pub(crate) mod access;

@@ -107,7 +107,7 @@ pub(super) fn sync_dirs(fs: &dyn Fs, dirs: &[&Path]) -> Result<()> {
 
 /// Gives a small file a new content, whole or not at all; durable on return if `sync`. The
 /// caller holds a lock, because the new content has the name `<path>.tmp` until it is whole.
-pub(super) fn replace(fs: &dyn Fs, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+pub(crate) fn replace(fs: &dyn Fs, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     let mut tmp = path.as_os_str().to_owned();
     tmp.push(".tmp");
     let tmp = Path::new(&tmp);

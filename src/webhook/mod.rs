@@ -46,20 +46,17 @@ mod queue;
 mod run;
 #[cfg(feature = "webhook")]
 mod settings;
+#[cfg(feature = "webhook")]
+#[cfg(test)]
+mod testing;
 pub(crate) mod unread;
 
 // The HTTP API manages webhooks with these.
 #[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
-    admin::{Administrator, Refusal, delivery::report as delivery},
-    queue::{
-        attempts::read as attempts,
-        dead_letter::{LetterPage, dead_letters},
-    },
-    settings::{
-        OutsidePolicy,
-        stored::{dispatcher, find, report, reports},
-    },
+    admin::{Administrator, Refusal},
+    queue::dead_letter::{LetterPage, dead_letters},
+    settings::{OutsidePolicy, stored::find},
 };
 // The console shows deliveries in a list of its own.
 #[cfg(all(feature = "console", feature = "webhook"))]

@@ -4,17 +4,16 @@
 use std::{
     io::{Read as _, Write as _, copy},
     net::{Shutdown, SocketAddr, TcpStream},
-    path::Path,
     sync::{Arc, Mutex},
     thread,
 };
 
 use crate::receiver::{Receiver, dispatcher, refusing, server};
+use crate::shop::{emit, open};
 use tracing_audit::{
-    AuditLog, audit,
+    AuditLog,
     webhook::{Attempt, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
 const PASSWORD: &str = "s3cret-1618";
 /// `ann:s3cret-1618`, and the scheme.
@@ -85,23 +84,6 @@ fn join(mut from: TcpStream, to: SocketAddr) {
     });
     let _ = copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
-}
-
-fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("shop")
-        .open()
-        .unwrap()
-}
-
-fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
-    let layers = tracing_subscriber::registry().with(log.layer());
-    tracing::subscriber::with_default(layers, || {
-        for n in numbers {
-            audit!("order.placed", n);
-        }
-    });
 }
 
 fn test(log: &AuditLog, name: &str) -> Attempt {

@@ -10,13 +10,13 @@ use std::{
 };
 
 use crate::receiver::{Receiver, dispatcher};
+use crate::shop::within;
 use crate::support::{HANGS, Victim, say, until, wait_for};
 use serde_json::Value;
 use tracing_audit::{
     AuditLog, audit,
     webhook::{Batching, SigningSecret, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
 fn to(receiver: &Receiver) -> Webhook {
     Webhook::new("test", &receiver.url, ["order.*"])
@@ -38,16 +38,13 @@ fn open(dir: &Path) -> AuditLog {
 }
 
 fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in numbers {
-                audit!("order.placed", n);
-                audit!("order.secret.seen", n);
-                audit!("other.thing", n);
-            }
-        },
-    );
+    within(log, || {
+        for n in numbers {
+            audit!("order.placed", n);
+            audit!("order.secret.seen", n);
+            audit!("other.thing", n);
+        }
+    });
 }
 
 #[test]
@@ -275,16 +272,13 @@ fn sender() {
         .unwrap();
     let log = open(Path::new(&dir));
     let _dispatcher = log.webhooks().run().unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in first.. {
-                audit!("order.placed", n);
-                say(n);
-                thread::sleep(Duration::from_millis(1));
-            }
-        },
-    );
+    within(&log, || {
+        for n in first.. {
+            audit!("order.placed", n);
+            say(n);
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
 }
 
 #[test]

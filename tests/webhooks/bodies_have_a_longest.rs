@@ -7,8 +7,8 @@ use tracing_audit::{
     AuditLog, audit,
     webhook::{Batching, FormatName, FormatOptions, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
+use crate::shop::within;
 use crate::{
     receiver::{Receiver, dispatcher},
     support::wait_for,
@@ -57,19 +57,16 @@ fn batches_are_cut_by_the_body_that_goes_out() {
             .batch(batching);
         log.webhooks().add(hook).unwrap();
     }
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in 0..COUNT {
-                // Neither is its neighbour's length its own, nor what a format makes of it.
-                let text = "x".repeat(n % 50 * 20);
-                audit!("order.placed", n, text, nested.a.b.c = n);
-                if n == COUNT / 2 {
-                    audit!("order.placed", n, text = "x".repeat(2 * LONGEST));
-                }
+    within(&log, || {
+        for n in 0..COUNT {
+            // Neither is its neighbour's length its own, nor what a format makes of it.
+            let text = "x".repeat(n % 50 * 20);
+            audit!("order.placed", n, text, nested.a.b.c = n);
+            if n == COUNT / 2 {
+                audit!("order.placed", n, text = "x".repeat(2 * LONGEST));
             }
-        },
-    );
+        }
+    });
     // All of it can be read at once.
     log.flush().unwrap();
     let dispatcher = dispatcher(&log);

@@ -2,11 +2,11 @@
 //! though the process that delivers looks at the settings only once a second.
 
 use crate::receiver::Receiver;
+use crate::shop::{emit, within};
 use tracing_audit::{
     AuditLog, audit,
     webhook::{Replay, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
 fn open() -> (tempfile::TempDir, AuditLog) {
     let dir = tempfile::tempdir().unwrap();
@@ -16,17 +16,6 @@ fn open() -> (tempfile::TempDir, AuditLog) {
         .open()
         .unwrap();
     (dir, log)
-}
-
-fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in numbers {
-                audit!("order.placed", n);
-            }
-        },
-    );
 }
 
 fn to(receiver: &Receiver, event_type: &str) -> Webhook {
@@ -41,12 +30,9 @@ fn what_is_recorded_after_a_change_is_selected_by_the_new_settings() {
     let (_dir, log) = open();
     log.webhooks().add(to(&receiver, "other.*")).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            audit!("other.thing", n = 100);
-        },
-    );
+    within(&log, || {
+        audit!("other.thing", n = 100);
+    });
     receiver.wait_for_numbers(1);
     log.webhooks().set(to(&receiver, "order.*")).unwrap();
     emit(&log, 0..5);

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crate::shop::within;
 use crate::{
     receiver,
     support::{HANGS, until},
@@ -18,7 +19,6 @@ use tracing_audit::{
     AuditLog, audit,
     webhook::{DeliveryOrder, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
 /// Delivers 100 entries to a slow receiver, which answers none before it has had as many attempts
 /// at once as are wanted. Gives how many it had at most.
@@ -44,14 +44,11 @@ fn most_at_once(wanted: usize, settings: impl FnOnce(Webhook) -> Webhook) -> usi
     let webhook = Webhook::new("test", format!("http://{address}/"), ["order.*"]);
     let webhook = webhook.allow_http().egress(["loopback"]).timeout(HANGS);
     log.webhooks().add(settings(webhook)).unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in 0..100 {
-                audit!("order.placed", n);
-            }
-        },
-    );
+    within(&log, || {
+        for n in 0..100 {
+            audit!("order.placed", n);
+        }
+    });
     let dispatcher = log.webhooks().run().unwrap();
     let [_, most, done] = &*counts;
     until("all arrive", || done.load(SeqCst) >= 100);

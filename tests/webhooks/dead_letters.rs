@@ -5,51 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tracing_audit::{
-    AuditLog, audit,
-    webhook::{Replay, Webhook, WebhookReport},
+    AuditLog,
+    webhook::{Replay, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
+use crate::shop::{self, emit, open, wait};
 use crate::{
     receiver::Receiver,
-    support::{files, records, until, wait_for},
+    support::{files, records, until},
 };
 
-fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in numbers {
-                audit!("order.placed", n);
-            }
-        },
-    );
-}
-
-fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) {
-    wait_for(what, || {
-        let report = log.webhooks().list().unwrap().remove(0);
-        if until(&report) {
-            Ok(())
-        } else {
-            Err(Box::new(report))
-        }
-    })
-}
-
-fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("shop")
-        .open()
-        .unwrap()
-}
-
 fn to(receiver: &Receiver) -> Webhook {
-    Webhook::new("test", &receiver.url, ["order.*"])
-        .allow_http()
-        .egress(["loopback"])
-        .schedule([0])
+    shop::to(receiver).schedule([0])
 }
 
 /// A log with so many dead letters, each of one entry.

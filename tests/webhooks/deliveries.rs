@@ -1,60 +1,12 @@
 //! An operator looks at one delivery, has it sent again, or gives it up so that others go on.
 
-use std::path::Path;
+use tracing_audit::webhook::{Batching, DeliveryOrder, DeliveryState, Replay};
 
-use serde_json::Value;
-use tracing_audit::{
-    AuditLog, audit,
-    webhook::{Batching, DeliveryOrder, DeliveryState, Replay, Webhook, WebhookReport},
-};
-use tracing_subscriber::prelude::*;
-
+use crate::shop::{emit, open, recorded, to, wait};
 use crate::{
     receiver::Receiver,
-    support::{records, until, wait_for},
+    support::{until, wait_for},
 };
-
-fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("shop")
-        .open()
-        .unwrap()
-}
-
-fn to(receiver: &Receiver) -> Webhook {
-    Webhook::new("test", &receiver.url, ["order.*"])
-        .allow_http()
-        .egress(["loopback"])
-}
-
-fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in numbers {
-                audit!("order.placed", n);
-            }
-        },
-    );
-}
-
-fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) {
-    wait_for(what, || {
-        let report = log.webhooks().list().unwrap().remove(0);
-        if until(&report) {
-            Ok(())
-        } else {
-            Err(Box::new(report))
-        }
-    });
-}
-
-fn recorded(dir: &Path, event_type: &str) -> Vec<Value> {
-    let mut records = records(dir);
-    records.retain(|record| record["event_type"] == event_type);
-    records
-}
 
 /// A receiver that never takes the entry with this number.
 fn refusing(number: u64) -> Receiver {

@@ -6,9 +6,9 @@ use axum::{
     http::{Request, header},
 };
 use serde_json::{Value, json};
-use tracing_audit::{audit, http::RouterOptions, webhook::Webhook};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{http::RouterOptions, webhook::Webhook};
 
+use crate::shop::emit;
 use crate::{
     http::{Served, served},
     receiver::Receiver,
@@ -54,14 +54,7 @@ async fn deliveries_and_replays_are_managed_over_http() {
         .egress(["loopback"])
         .schedule([0, 3600]);
     served.log.webhooks().add(webhook).unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry()
-            .with(served.log.layer())
-            .into(),
-        || {
-            audit!("order.placed", n = 1);
-        },
-    );
+    emit(&served.log, 1..2);
     served.log.flush().unwrap();
     let dry_run = json!({"entries": {"event_type": "order.*"}, "dry_run": true});
     let (status, counted) = send(&served, "POST", "/siem/replay", dry_run).await;

@@ -8,20 +8,12 @@ use std::{
 };
 
 use tracing_audit::{AuditLog, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
 
+use crate::shop::{open, within};
 use crate::{
     receiver::{Receiver, request, server},
     support::{self, HANGS, Victim, until},
 };
-
-fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("shop")
-        .open()
-        .unwrap()
-}
 
 fn to(name: &str, url: &str) -> Webhook {
     Webhook::new(name, url, ["order.*"])
@@ -30,10 +22,7 @@ fn to(name: &str, url: &str) -> Webhook {
 }
 
 fn record(log: &AuditLog, n: u64) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || audit!("order.placed", n),
-    );
+    within(log, || audit!("order.placed", n));
 }
 
 const DISPATCHES: &str = "DISPATCHES_DIR";

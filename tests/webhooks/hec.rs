@@ -6,20 +6,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
     net::SocketAddr,
-    path::Path,
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use crate::receiver::{Request, json, request, server, status};
+use crate::shop::{emit, open};
 use crate::support::{until, wait_for};
 use serde_json::{Value, json};
 use tracing_audit::{
-    AuditLog, audit,
+    AuditLog,
     webhook::{Batching, Dispatcher, FormatName, FormatOptions, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
 const CHANNEL: &str = "0aeeac95-ac74-4aa9-b30d-6c4c0ac581ba";
 
@@ -113,25 +112,6 @@ impl Seen {
     }
 }
 
-fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("shop")
-        .open()
-        .unwrap()
-}
-
-fn emit(log: &AuditLog, count: u64) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in 0..count {
-                audit!("order.placed", n);
-            }
-        },
-    );
-}
-
 /// How many entries count as delivered, and how many requests wait.
 fn delivered(log: &AuditLog) -> (u64, usize) {
     let report = log.webhooks().list().unwrap().remove(0);
@@ -151,7 +131,7 @@ fn taken() -> (Collector, tempfile::TempDir, AuditLog, Dispatcher) {
         }))
         .unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    emit(&log, 5);
+    emit(&log, 0..5);
     wait_for("an acknowledgement is asked for", || {
         let seen = collector.seen.lock().unwrap();
         if seen.asked.is_empty() {
@@ -206,7 +186,7 @@ fn events_do_not_wait_for_what_others_are_acknowledged() {
     let log = open(dir.path());
     log.webhooks().add(collector.webhook()).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    emit(&log, 40);
+    emit(&log, 0..40);
     // More than go at once: they come before it says that it has any of them.
     wait_for("all come", || {
         match collector.seen.lock().unwrap().taken.len() {

@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use crate::shop::within;
 use crate::support::{HANGS, Victim, say};
 use serde::Deserialize;
 use serde_json::json;
@@ -33,7 +34,6 @@ use tracing_audit::{
     AuditLog, AuditReader, audit,
     webhook::{Batching, DeliveryOrder, SigningSecret, Webhook, WebhookReport},
 };
-use tracing_subscriber::prelude::*;
 
 const SENDER: &str = "HOSTILE_SENDER_DIR";
 const FIRST: &str = "HOSTILE_SENDER_FIRST";
@@ -61,27 +61,24 @@ fn sender() {
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
     let log = open(Path::new(&dir));
     let _dispatcher = log.webhooks().run().unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in first.. {
-                match n % 40 {
-                    17 => audit!("order.placed", n, big = true),
-                    _ => audit!("order.placed", n),
-                };
-                audit!("order.secret.seen", n);
-                audit!("other.thing", n);
-                if n % 25 == 3 {
-                    audit!("gone.thing", n);
-                }
-                if n % 80 == 5 {
-                    audit!("rare.thing", n);
-                }
-                say(n);
-                thread::sleep(Duration::from_millis(5));
+    within(&log, || {
+        for n in first.. {
+            match n % 40 {
+                17 => audit!("order.placed", n, big = true),
+                _ => audit!("order.placed", n),
+            };
+            audit!("order.secret.seen", n);
+            audit!("other.thing", n);
+            if n % 25 == 3 {
+                audit!("gone.thing", n);
             }
-        },
-    );
+            if n % 80 == 5 {
+                audit!("rare.thing", n);
+            }
+            say(n);
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
 }
 
 /// A request as the receiver wrote it down.

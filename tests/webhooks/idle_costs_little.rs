@@ -12,8 +12,8 @@ use std::{
 };
 
 use tracing_audit::{AuditLog, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
 
+use crate::shop::within;
 use crate::{
     receiver::{Receiver, refusing},
     support::{is_apart, lines, say, until, wait_for},
@@ -77,11 +77,6 @@ fn open(dir: &Path) -> AuditLog {
     AuditLog::builder(dir).source("shop").open().unwrap()
 }
 
-fn emit(log: &AuditLog, event: impl FnOnce()) {
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::dispatcher::with_default(&subscriber.into(), event);
-}
-
 fn webhook(name: &str, url: &str) -> Webhook {
     Webhook::new(name, url, ["order.*"])
         .allow_http()
@@ -95,7 +90,7 @@ fn an_open_log_sleeps() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    emit(&log, || audit!("order.placed").ignore());
+    within(&log, || audit!("order.placed").ignore());
     assert_idle("a log", 4);
     log.close().unwrap();
 }
@@ -124,7 +119,7 @@ fn fifty_quiet_webhooks_sleep() {
         log.webhooks().add(webhook).unwrap();
     }
     let _dispatcher = log.webhooks().run().unwrap();
-    emit(&log, || audit!("order.placed").ignore());
+    within(&log, || audit!("order.placed").ignore());
     until("each webhook gets the event", || receiver.count() == 50);
     assert_idle("50 quiet webhooks", 10);
 }
@@ -143,7 +138,7 @@ fn twenty_dead_receivers_cost_little() {
         log.webhooks().add(webhook).unwrap();
     }
     let _dispatcher = log.webhooks().run().unwrap();
-    emit(&log, || {
+    within(&log, || {
         for n in 0..10_u64 {
             audit!("order.placed", n);
         }
@@ -225,13 +220,13 @@ fn an_event_after_a_pause_is_written_and_synced_at_once() {
         let relay = Relay::new(2);
         thread::sleep(Duration::from_millis(300));
         let begun = Instant::now();
-        emit(&log, || audit!("order.placed").ignore());
+        within(&log, || audit!("order.placed").ignore());
         while lines(dir.path()).len() == before {}
         written.push(begun.elapsed());
         relays.push(relay.time());
         thread::sleep(Duration::from_millis(300));
         let begun = Instant::now();
-        emit(&log, || audit!("order.placed").wait().unwrap());
+        within(&log, || audit!("order.placed").wait().unwrap());
         synced.push(begun.elapsed());
     }
     for times in [written, synced] {
@@ -254,7 +249,7 @@ fn an_event_after_a_pause_is_delivered_at_once() {
         let relay = Relay::new(8);
         thread::sleep(Duration::from_millis(1300));
         let begun = Instant::now();
-        emit(&log, || audit!("order.placed").ignore());
+        within(&log, || audit!("order.placed").ignore());
         while receiver.count() < n {
             thread::sleep(Duration::from_millis(1));
         }

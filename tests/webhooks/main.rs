@@ -33,6 +33,7 @@ mod recover;
 mod refused_changes_are_recorded;
 mod replays;
 mod replays_keep_batches;
+mod shop;
 mod stopping_takes_seconds;
 mod tell_how_far_behind;
 mod tell_of_each_other;

@@ -15,20 +15,12 @@ use std::{
 };
 
 use crate::receiver::{Came, Receiver};
+use crate::shop::{open, within};
 use crate::support::{Victim, say, wait_for};
-use tracing_audit::{AuditLog, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{audit, webhook::Webhook};
 
 const DIR: &str = "ONE_DISPATCHER_DIR";
 const WHO: &str = "ONE_DISPATCHER_WHO";
-
-fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("shop")
-        .open()
-        .unwrap()
-}
 
 /// One of the processes: delivers if it may, and records an event every few milliseconds.
 #[test]
@@ -53,16 +45,13 @@ fn process() {
             .unwrap();
     }
     let _dispatcher = log.webhooks().run().unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in first.. {
-                audit!("order.placed", n);
-                say(n);
-                thread::sleep(Duration::from_millis(25));
-            }
-        },
-    );
+    within(&log, || {
+        for n in first.. {
+            audit!("order.placed", n);
+            say(n);
+            thread::sleep(Duration::from_millis(25));
+        }
+    });
 }
 
 fn start(dir: &Path, first: u64, url: Option<&str>) -> Victim {

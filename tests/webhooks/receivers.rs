@@ -14,9 +14,9 @@ use tracing_audit::{
     AuditLog, RawEntry, audit,
     webhook::{Batch, FormatName, FormatOptions, SigningSecret, Webhook, sign},
 };
-use tracing_subscriber::prelude::*;
 
 use crate::receiver::{Receiver, Request};
+use crate::shop::within;
 
 #[path = "../support/receivers/verify.rs"]
 #[expect(unreachable_pub, reason = "the chapter's code is for any module")]
@@ -224,20 +224,17 @@ fn to(receiver: &Receiver, name: &str) -> Webhook {
 
 /// The event of the chapter's examples.
 fn record(log: &AuditLog) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            audit!(
-                "user.role.changed",
-                actor.id = "ann",
-                actor.name = "Zoë Müller",
-                resource.type = "user",
-                resource.id = "bob",
-                role = "admin",
-                "Bob became an admin"
-            );
-        },
-    );
+    within(log, || {
+        audit!(
+            "user.role.changed",
+            actor.id = "ann",
+            actor.name = "Zoë Müller",
+            resource.type = "user",
+            resource.id = "bob",
+            role = "admin",
+            "Bob became an admin"
+        );
+    });
 }
 
 #[test]

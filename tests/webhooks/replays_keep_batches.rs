@@ -14,8 +14,8 @@ use tracing_audit::{
     AuditLog, audit,
     webhook::{Batching, Replay, ReplayState, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
+use crate::shop::within;
 use crate::{
     receiver::{Receiver, dispatcher},
     support::wait_for,
@@ -45,16 +45,13 @@ fn to(receiver: &Receiver) -> Webhook {
 
 /// Records so many wanted events, and others between them.
 fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in numbers {
-                audit!("order.placed", n);
-                audit!("order.seen", n);
-                audit!("other.thing", n);
-            }
-        },
-    );
+    within(log, || {
+        for n in numbers {
+            audit!("order.placed", n);
+            audit!("order.seen", n);
+            audit!("other.thing", n);
+        }
+    });
     log.flush().unwrap();
 }
 

@@ -11,10 +11,10 @@ use std::{
 };
 
 use crate::receiver::{self, Receiver, request, server};
+use crate::shop::emit;
 use crate::support::until;
 use serde_json::json;
-use tracing_audit::{AuditLog, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{AuditLog, webhook::Webhook};
 
 #[test]
 fn a_receiver_that_hangs_holds_up_no_stop() {
@@ -35,8 +35,7 @@ fn a_receiver_that_hangs_holds_up_no_stop() {
         .schedule([0]);
     log.webhooks().add(webhook).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::dispatcher::with_default(&subscriber.into(), || audit!("order.placed", n = 1));
+    emit(&log, 1..2);
     until("the attempt is under way", || {
         came.load(Ordering::Relaxed) == 1
     });

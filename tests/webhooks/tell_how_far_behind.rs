@@ -4,36 +4,19 @@
 use std::time::Duration;
 
 use crate::receiver::Receiver;
-use tracing_audit::{
-    AuditLog, Timestamp, audit,
-    webhook::{Webhook, WebhookReport},
-};
-use tracing_subscriber::prelude::*;
+use crate::shop::{wait, within};
+use tracing_audit::{AuditLog, Timestamp, audit, webhook::Webhook};
 
 /// More than is made ahead for a webhook that does not answer.
 const EVENTS: u64 = 1500;
 
 fn emit(log: &AuditLog, count: u64) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            for n in 0..count {
-                audit!("order.placed", n);
-            }
-            audit!("order.paid", n = count).wait().unwrap();
-        },
-    );
-}
-
-fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) -> WebhookReport {
-    crate::support::wait_for(what, || {
-        let report = log.webhooks().list().unwrap().remove(0);
-        if until(&report) {
-            Ok(report)
-        } else {
-            Err(Box::new(report))
+    within(log, || {
+        for n in 0..count {
+            audit!("order.placed", n);
         }
-    })
+        audit!("order.paid", n = count).wait().unwrap();
+    });
 }
 
 #[test]

@@ -9,9 +9,9 @@ use tracing_audit::{
     AuditLog, audit,
     webhook::{Dispatcher, FormatName, FormatOptions, Webhook},
 };
-use tracing_subscriber::prelude::*;
 
 use crate::receiver::{self, Receiver};
+use crate::shop::within;
 use crate::support::{records, until, wait_for};
 
 fn to(url: &str, name: &str, event_types: &[&str]) -> Webhook {
@@ -31,10 +31,7 @@ fn delivering(dir: &Path, webhooks: impl IntoIterator<Item = Webhook>) -> (Audit
 }
 
 fn order(log: &AuditLog, n: u64) {
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || audit!("order.placed", n),
-    );
+    within(log, || audit!("order.placed", n));
 }
 
 /// The details of the reports of this type on a webhook.

@@ -3,9 +3,9 @@
 use std::{fs, io::Write as _, path::Path};
 
 use crate::receiver::{request, server};
+use crate::shop::emit;
 use crate::support::{until, wait_for};
-use tracing_audit::{AuditLog, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{AuditLog, webhook::Webhook};
 
 /// The longest run of this byte in any file below a directory.
 fn longest_run(dir: &Path, byte: u8) -> usize {
@@ -38,8 +38,7 @@ fn of_a_long_location_no_more_than_a_kibibyte_is_kept() {
         .schedule([0, 0, 0]);
     log.webhooks().add(webhook).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::dispatcher::with_default(&subscriber.into(), || audit!("order.placed", n = 1));
+    emit(&log, 1..2);
     wait_for("it is given up", || {
         let report = log.webhooks().list().unwrap().remove(0);
         match report.status.dead_lettered {

@@ -5,9 +5,9 @@ use std::{fs, io::Write as _};
 
 use serde_json::json;
 use tracing_audit::{AuditLog, Error, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
 
 use crate::receiver;
+use crate::shop::within;
 use crate::support::{files, lines, until};
 
 const TOKEN: &str = "Xk3-1415926535-token";
@@ -38,10 +38,7 @@ fn a_token_in_a_url_is_nowhere_but_in_the_settings() {
     assert_eq!(chat.shown_url(), shown);
     log.webhooks().add(chat).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || audit!("order.placed", n = 1),
-    );
+    within(&log, || audit!("order.placed", n = 1));
     until("the delivery is given up", || {
         let report = log.webhooks().get("chat").unwrap().unwrap();
         report.dead_letters == Some(1) && report.status.dead_lettered == 1

@@ -6,10 +6,10 @@ use std::{
 };
 
 use crate::receiver::Receiver;
+use crate::shop::emit;
 use crate::support::wait_for;
 use serde_json::json;
-use tracing_audit::{AuditLog, audit, webhook::Webhook};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{AuditLog, webhook::Webhook};
 
 #[test]
 fn it_is_unusable_with_a_reason_until_it_is_changed() {
@@ -25,8 +25,7 @@ fn it_is_unusable_with_a_reason_until_it_is_changed() {
     log.webhooks().add(webhook).unwrap();
     fs::remove_file(&secret).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::dispatcher::with_default(&subscriber.into(), || audit!("order.placed", n = 1));
+    emit(&log, 1..2);
     let told = wait_for("it is unusable", || {
         let report = log.webhooks().get("test").unwrap().unwrap();
         match report.state() {

@@ -130,7 +130,7 @@ fn files(count: u64, size: u64) -> String {
 /// The process that delivers webhooks; `None` if this program has none.
 #[cfg(feature = "webhook")]
 async fn dispatcher(request: &AdminRequest, now: Timestamp) -> Result<Option<String>, Problem> {
-    let dispatcher = request.read(|app, _| crate::webhook::dispatcher(&app.layout));
+    let dispatcher = request.read(|app, _| app.reader.webhook_dispatcher());
     Ok(Some(match dispatcher.await? {
         None => "no process, now".to_owned(),
         Some(one) => {

@@ -14,7 +14,7 @@ use crate::{
         problem::Problem,
         state::Asker,
     },
-    webhook::{self, Administrator, Refusal, Replay},
+    webhook::{Administrator, Refusal, Replay},
 };
 
 /// `GET /webhooks/{name}/deliveries/{id}`
@@ -23,7 +23,7 @@ pub(super) async fn one(request: WebhookRequest) -> Result<Response, Problem> {
     let name = request.name();
     let id = request.delivery_id();
     let found = request.read(move |app, _| {
-        let found = webhook::delivery(&app.layout, &app.reader, &name, &id);
+        let found = app.reader.delivery(&name, &id);
         Ok(match found {
             Ok(found) => found.ok_or(Refusal::NoSuch(name)),
             Err(error) => Err(error.into()),
@@ -135,7 +135,7 @@ async fn count(
 /// delivers now.
 async fn accepted(request: &WebhookRequest, mut shown: Members) -> Result<Response, Problem> {
     let dispatcher = request
-        .read(|app, _| webhook::dispatcher(&app.layout))
+        .read(|app, _| app.reader.webhook_dispatcher())
         .await?;
     shown.add("dispatcher", &Json::of(&dispatcher));
     Ok(answer(StatusCode::ACCEPTED, &shown))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     server::state::{Slot, State},
-    webhook::{self, WebhookReport},
+    webhook::WebhookReport,
 };
 
 /// Name, kind and help of a webhook's metric, and its value, if that is known.
@@ -85,8 +85,8 @@ pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
     let mut text = String::new();
     let state = State::clone(app);
     let read = app.blocking(slot, move |_| {
-        let dispatcher = webhook::dispatcher(&state.layout)?;
-        Ok((webhook::reports(&state.layout, &state.reader)?, dispatcher))
+        let dispatcher = state.reader.webhook_dispatcher()?;
+        Ok((state.reader.webhooks()?, dispatcher))
     });
     // The reason for an error is in the server's own messages.
     let Ok((reports, dispatcher)) = read.await else {

@@ -10,7 +10,7 @@ use crate::{
         problem::Problem,
         state::Asker,
     },
-    webhook::{self, Administrator, Refusal},
+    webhook::{Administrator, Refusal},
 };
 
 /// How a refused change is recorded.
@@ -44,7 +44,7 @@ impl WebhookRequest {
     /// A webhook as answers show it.
     pub(super) async fn shown(&self, name: String) -> Result<Members, Problem> {
         let report = self.read(move |app, _| {
-            let report = webhook::report(&app.layout, &app.reader, &name)?;
+            let report = app.reader.webhook(&name)?;
             Ok(report.ok_or(Refusal::NoSuch(name)))
         });
         let report = report.await?.map_err(refused)?;

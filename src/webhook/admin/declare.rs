@@ -5,7 +5,7 @@
 //! removes it. When the place is a file and that file is gone, the next place of the same source
 //! that declares a webhook of this name takes it over.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use crate::{
     error::{Error, Result},
@@ -21,31 +21,10 @@ use crate::{
 
 impl Administrator<'_> {
     /// Makes `wanted` the webhooks that this log's source declares in this place. After an error
-    /// nothing has changed; the number is that of the webhook that the error is about, if it is
-    /// about one.
-    pub(crate) fn declare(
-        &self,
-        place: &str,
-        mut wanted: Vec<Webhook>,
-    ) -> Result<(), (Option<usize>, Error)> {
+    /// nothing has changed.
+    pub(super) fn declare(&self, place: &str, wanted: Vec<Webhook>) -> Result<()> {
+        let wanted = checked(wanted)?;
         let by = self.log.stream().source();
-        for at in 0..wanted.len() {
-            let of_this = |error| (Some(at), error);
-            if wanted[..at]
-                .iter()
-                .any(|other| other.name == wanted[at].name)
-            {
-                return Err(of_this(Error::invalid(
-                    "name",
-                    format!("{:?} is declared twice", wanted[at].name),
-                )));
-            }
-            wanted[at] = wanted[at]
-                .clone()
-                .with_absolute_paths(None)
-                .map_err(of_this)?;
-            wanted[at].prepare().map_err(of_this)?;
-        }
         let declared = Declared {
             by: by.to_owned(),
             place: place.to_owned(),
@@ -59,13 +38,11 @@ impl Administrator<'_> {
             let declared = one.declared.as_ref();
             declared.is_none_or(|found| found.by == by && is_gone(&found.place))
         };
-        let mut taken = None;
         let changed = stored::change(self.layout(), |all| {
-            for (at, new) in wanted.iter().enumerate() {
+            for new in &wanted {
                 let mut others = all.iter().filter(|one| !is_ours(one) && !is_free(one));
                 let other = others.find(|one| one.name == new.name);
                 if let Some(declared) = other.and_then(Stored::declared_in) {
-                    taken = Some(at);
                     return Err(Refusal::Declared(new.name.clone(), declared.to_owned()));
                 }
             }
@@ -107,8 +84,32 @@ impl Administrator<'_> {
             }
             Ok(())
         });
-        changed.map_err(|refusal| (taken, refusal.into_error()))
+        changed.map_err(Refusal::into_error)
     }
+}
+
+/// These webhooks as they can be kept. An error names the webhook that it is about.
+fn checked(wanted: Vec<Webhook>) -> Result<Vec<Webhook>> {
+    let mut names = HashSet::new();
+    let mut check = |webhook: Webhook| {
+        if !names.insert(webhook.name.clone()) {
+            let problem = format!("{:?} is declared twice", webhook.name);
+            return Err(Error::invalid("name", problem));
+        }
+        let webhook = webhook.with_absolute_paths(None)?;
+        webhook.prepare()?;
+        Ok(webhook)
+    };
+    let wanted = wanted.into_iter().map(|webhook| {
+        let name = webhook.name.clone();
+        check(webhook).map_err(|error| match error {
+            Error::Invalid { parameter, problem } => {
+                Error::invalid(format!("{name}: {parameter}"), problem)
+            }
+            error => error,
+        })
+    });
+    wanted.collect()
 }
 
 /// Whether two places are one. An older version followed the links of a file's path.

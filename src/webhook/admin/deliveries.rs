@@ -49,7 +49,7 @@ impl Administrator<'_> {
     ) -> Result<ReplayCount, Refusal> {
         replay.check()?;
         let webhook = self.find(name)?;
-        Ok(count::count(self.layout(), reader, &webhook, replay)?)
+        Ok(count::count(reader, &webhook, replay)?)
     }
 
     /// Ends the replay that is under way, and those that wait.

@@ -157,13 +157,9 @@ pub(super) fn unknown(id: &str) -> Error {
     Error::invalid("delivery_id", problem)
 }
 
-/// The delivery of this id; `None` if there is no such webhook. The reader is one of this log.
-pub(crate) fn report(
-    layout: &Layout,
-    reader: &AuditReader,
-    name: &str,
-    id: &str,
-) -> Result<Option<DeliveryReport>> {
+/// The delivery of this id; `None` if there is no such webhook.
+pub(super) fn report(reader: &AuditReader, name: &str, id: &str) -> Result<Option<DeliveryReport>> {
+    let layout = reader.layout();
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok(None);
     };
@@ -242,28 +238,22 @@ fn source(layout: &Layout, entries: &[RawEntry]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::webhook::queue::dead_letter::Kept;
-
-    const LINE: &str = concat!(
-        r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","#,
-        r#""timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#
-    );
+    use crate::webhook::{
+        queue::dead_letter::Kept,
+        testing::{self, entry},
+    };
 
     /// The state of a delivery, with the queue and the dead letters as a death may leave them.
     fn state(is_letter: bool, waits: Option<&str>) -> Option<DeliveryState> {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        fs::create_dir_all(dir.path().join("state")).unwrap();
-        let webhook = Webhook::new("siem", "https://siem.example.com/", ["a.*"]);
-        let webhook = Stored::new("1".into(), webhook);
+        let layout = testing::layout(dir.path());
+        let webhook = testing::stored();
         let key = webhook.key();
-        let entry = [RawEntry::from_line(LINE.as_bytes()).unwrap()];
+        let entry = [entry(1)];
         let contents = Contents::by_id(&entry);
         if is_letter {
-            let letter = Kept::new("siem", "msg_1", 3, "x", contents.clone(), &entry);
+            let letter = Kept::new("e", "msg_1", 3, "x", contents.clone(), &entry);
             letter.append(&layout, &key).unwrap();
         }
         let deliveries = waits.map(|how| Delivery::again("msg_1".into(), contents, how == "dead"));

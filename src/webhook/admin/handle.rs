@@ -3,14 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Administrator, Refusal,
-    delivery::{self, DeliveryReport},
-    report::WebhookReport,
-};
+use super::{Administrator, Refusal, delivery::DeliveryReport, report::WebhookReport};
 use crate::{
     entry::{Actor, Author},
-    error::{Error, Result},
+    error::Result,
     log::AuditLog,
     query::AuditReader,
     webhook::{
@@ -20,8 +16,11 @@ use crate::{
             dead_letter::DeadLetter,
             replay::{Replay, ReplayCount},
         },
-        run::{Dispatcher, presence::DispatcherReport},
-        settings::{Webhook, stored},
+        run::{
+            Dispatcher,
+            presence::{DispatcherReport, Presence},
+        },
+        settings::Webhook,
     },
 };
 
@@ -205,17 +204,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// As for [`declare`](Self::declare).
     pub fn declare_in(&self, place: &str, webhooks: Vec<Webhook>) -> Result<()> {
-        let names: Vec<String> = webhooks.iter().map(|one| one.name().to_owned()).collect();
-        let declared = self.administrator().declare(place, webhooks);
-        declared.map_err(|(at, error)| {
-            let name = at.and_then(|at| names.get(at));
-            match (name, error) {
-                (Some(name), Error::Invalid { parameter, problem }) => {
-                    Error::invalid(format!("{name}: {parameter}"), problem)
-                }
-                (_, error) => error,
-            }
-        })
+        self.administrator().declare(place, webhooks)
     }
 
     /// Takes over a webhook that is declared by an application or a file that is gone, so that it
@@ -330,7 +319,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// If that can't be read.
     pub fn dispatcher(&self) -> Result<Option<DispatcherReport>> {
-        stored::dispatcher(self.log.layout())
+        Ok(Presence::read(self.log.layout())?.dispatcher)
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
@@ -425,8 +414,7 @@ impl<'a> Webhooks<'a> {
     /// [`Error::Invalid`] if this is neither the id of a delivery that waits, nor of a dead letter,
     /// nor of one of the [last attempts](Self::attempts).
     pub fn delivery(&self, name: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
-        let reader = AuditReader::open(self.log.dir())?;
-        delivery::report(self.log.layout(), &reader, name, delivery_id)
+        AuditReader::open(self.log.dir())?.delivery(name, delivery_id)
     }
 
     /// Asks the dispatcher to send one delivery again, under its id and with the same entries: a

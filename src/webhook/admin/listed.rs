@@ -134,18 +134,11 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::{
-        query::RawEntry,
-        webhook::{Webhook, queue::contents::Contents},
+    use crate::webhook::{
+        queue::contents::Contents,
+        testing::{self, entry},
     };
-
-    const LINE: &str = concat!(
-        r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","#,
-        r#""timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#
-    );
 
     fn attempt(id: &str, at: &str, delivered: bool) -> Attempt {
         serde_json::from_value(serde_json::json!({
@@ -158,24 +151,22 @@ mod tests {
     #[test]
     fn each_delivery_is_listed_once_in_its_last_state() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        fs::create_dir_all(dir.path().join("state/locks")).unwrap();
-        let webhook = Webhook::new("siem", "https://siem.example.com/", ["a.*"]);
-        let webhook = Stored::new("1".into(), webhook);
+        let layout = testing::layout(dir.path());
+        let webhook = testing::stored();
         let key = webhook.key();
         stored::change(&layout, |all| {
             all.push(webhook);
             Ok::<_, crate::Error>(())
         })
         .unwrap();
-        assert!(deliveries(&layout, "siem").unwrap().unwrap().is_empty());
+        assert!(deliveries(&layout, "e").unwrap().unwrap().is_empty());
         assert!(deliveries(&layout, "other").unwrap().is_none());
 
-        let entry = [RawEntry::from_line(LINE.as_bytes()).unwrap()];
+        let entry = [entry(1)];
         let contents = Contents::by_id(&entry);
         for id in ["dead", "again"] {
             let letter = Kept::new(
-                "siem",
+                "e",
                 id,
                 3,
                 "3 attempts have failed",
@@ -207,7 +198,7 @@ mod tests {
             .write(&history.text(), false)
             .unwrap();
 
-        let all = deliveries(&layout, "siem").unwrap().unwrap();
+        let all = deliveries(&layout, "e").unwrap().unwrap();
         let mut states: Vec<_> = all
             .iter()
             .map(|one| (&*one.delivery_id, one.state))

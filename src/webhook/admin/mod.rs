@@ -11,18 +11,22 @@ pub(in crate::webhook) mod handle;
 #[cfg(feature = "console")]
 pub(in crate::webhook) mod listed;
 mod read;
+mod refusal;
 pub(in crate::webhook) mod report;
 
+pub(crate) use self::refusal::Refusal;
 #[cfg(feature = "server")]
 use crate::entry::Caller;
 use crate::{
     entry::{Author, OwnEntry, Severity, json::Json},
     error::{Error, Result},
     log::AuditLog,
+    query::AuditReader,
     store::layout::Layout,
     webhook::{
         http::sign::SigningSecret,
-        queue::{attempts::Attempt, replay},
+        queue::{attempts::Attempt, body::Body, delivery_id, replay},
+        run::{blocking::blocking, send::send},
         settings::{
             Webhook, absolute_secret, read_proxy, shown_proxy,
             stored::{self, MOST_WEBHOOKS, Stored},
@@ -32,70 +36,6 @@ use crate::{
 
 /// So many secrets sign at once, at most: each makes the requests longer.
 const MOST_SECRETS: usize = 5;
-
-/// Why something is not done.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// There is no webhook of this name.
-    NoSuch(String),
-    /// There is one already.
-    Exists(String),
-    /// There are as many as there may be.
-    Full,
-    /// It is declared at this place.
-    Declared(String, String),
-    /// There is no such delivery or replay, as the text says; the first value is its field in the
-    /// API.
-    Nothing(
-        #[cfg_attr(
-            not(feature = "server"),
-            expect(dead_code, reason = "only the HTTP API names the field")
-        )]
-        &'static str,
-        String,
-    ),
-    Error(Error),
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl Refusal {
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::NoSuch(name) => format!("there is no webhook {name:?}"),
-            Self::Exists(name) => format!(
-                "there is a webhook {name:?} already; remove it first or choose another name"
-            ),
-            Self::Full => {
-                format!(
-                    "there are {MOST_WEBHOOKS} webhooks already, which is the limit: \
-                     first remove one that is not needed"
-                )
-            }
-            Self::Declared(name, place) => {
-                format!(
-                    "the webhook {name:?} is declared in {place}: change it there; if it is no \
-                     longer declared there, take it over first, with tracing-audit webhook \
-                     take-over or Webhooks::take_over"
-                )
-            }
-            Self::Nothing(_, text) => text.clone(),
-            Self::Error(error) => error.to_string(),
-        }
-    }
-
-    pub(in crate::webhook) fn into_error(self) -> Error {
-        match self {
-            Self::Error(error) => error,
-            Self::NoSuch(_) => Error::invalid("name", self.text()),
-            other => Error::Conflict(other.text()),
-        }
-    }
-}
 
 /// Someone who administers the webhooks of a log.
 #[derive(Debug)]
@@ -233,10 +173,8 @@ impl<'a> Administrator<'a> {
         change: impl FnOnce(&Webhook) -> Result<Webhook>,
     ) -> Result<(), Refusal> {
         let found = self.find(name)?;
-        match found.declared_in() {
-            Some(place) => Err(Refusal::Declared(name.to_owned(), place.to_owned())),
-            None => Ok(checked(&found, change(&found)?).map(drop)?),
-        }
+        check_own(&found)?;
+        Ok(checked(&found, change(&found)?).map(drop)?)
     }
 
     /// Changes one of the webhooks: its `settings`, which nobody but the place that declares them
@@ -252,12 +190,10 @@ impl<'a> Administrator<'a> {
                 .iter_mut()
                 .find(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
-            match found.declared_in() {
-                Some(place) if settings => {
-                    Err(Refusal::Declared(name.to_owned(), place.to_owned()))
-                }
-                _ => Ok(act(found)?),
+            if settings {
+                check_own(found)?;
             }
+            Ok(act(found)?)
         })
     }
 
@@ -269,9 +205,8 @@ impl<'a> Administrator<'a> {
                 .position(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
             // A webhook whose file is gone can be removed only here.
-            let place = all[at].declared_in();
-            if let Some(place) = place.filter(|place| !declare::is_gone(place)) {
-                return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
+            if !all[at].declared_in().is_some_and(declare::is_gone) {
+                check_own(&all[at])?;
             }
             self.record(&self.removed(name))?;
             all.remove(at);
@@ -374,14 +309,38 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Sends an event in a single attempt.
+    /// Records an event, and sends its entry to a webhook in a single attempt.
     pub(crate) async fn test(&self, name: &str) -> Result<Attempt, Refusal> {
         let description = "A test event was sent to a webhook";
         let record = self.about("audit.webhook.tested", Severity::Info, description, name);
-        self.log
-            .test_webhook(name, record)
-            .await?
-            .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
+        let (log, wanted) = (self.log.clone(), name.to_owned());
+        let read = blocking("reading the webhook", move || {
+            let Some(webhook) = stored::find(log.layout(), &wanted)? else {
+                return Ok(None);
+            };
+            let webhook = webhook.prepare()?;
+            let id = log.store()?.record_with_id(&record)?;
+            let entry = AuditReader::open(log.dir())?.get(id)?;
+            let entry = entry.ok_or_else(|| {
+                Error::damaged(log.dir(), "an entry that was just written is not there")
+            })?;
+            Ok(Some((webhook, entry)))
+        });
+        let (webhook, entry) = (read.await?).ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
+        let unencodable = |reason: String| Error::invalid("format", reason);
+        let entries = [entry];
+        let id = delivery_id(name, &entries);
+        let body = Body::of(&webhook, self.log.stream().source(), &id, &entries);
+        let sent = send(&webhook, &id, body.map_err(unencodable)?, 1).await;
+        Ok(sent.map_err(unencodable)?.attempt)
+    }
+}
+
+/// Whether the settings of a webhook may be changed here: not if they are declared elsewhere.
+fn check_own(found: &Stored) -> Result<(), Refusal> {
+    match found.declared_in() {
+        Some(place) => Err(Refusal::Declared(found.name.clone(), place.to_owned())),
+        None => Ok(()),
     }
 }
 

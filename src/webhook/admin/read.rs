@@ -3,7 +3,7 @@
 
 use super::{
     delivery::{self, DeliveryReport},
-    report::WebhookReport,
+    report::{self, WebhookReport},
 };
 use crate::{
     error::Result,
@@ -13,7 +13,7 @@ use crate::{
             attempts::{self, Attempt},
             dead_letter::{DeadLetter, LetterPage, dead_letters},
         },
-        run::presence::DispatcherReport,
+        run::presence::{DispatcherReport, Presence},
         settings::stored,
     },
 };
@@ -36,7 +36,7 @@ impl AuditReader {
     ///
     /// If they can't be read, which only the owner of the directory may.
     pub fn webhooks(&self) -> Result<Vec<WebhookReport>> {
-        stored::reports(self.layout(), self)
+        Ok(report::of(self, stored::read(self.layout())?))
     }
 
     /// The webhook of this name, with how it is doing; `None` if there is none.
@@ -45,7 +45,8 @@ impl AuditReader {
     ///
     /// As for [`webhooks`](Self::webhooks).
     pub fn webhook(&self, name: &str) -> Result<Option<WebhookReport>> {
-        stored::report(self.layout(), self, name)
+        let found = stored::find(self.layout(), name)?;
+        Ok(found.and_then(|webhook| report::of(self, vec![webhook]).pop()))
     }
 
     /// The process that delivers the log's webhooks; `None` if none does, so that everything waits.
@@ -66,7 +67,7 @@ impl AuditReader {
     ///
     /// As for [`webhooks`](Self::webhooks).
     pub fn webhook_dispatcher(&self) -> Result<Option<DispatcherReport>> {
-        stored::dispatcher(self.layout())
+        Ok(Presence::read(self.layout())?.dispatcher)
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
@@ -88,7 +89,7 @@ impl AuditReader {
     /// As for [`webhooks`](Self::webhooks), and [`Error::Invalid`](crate::Error::Invalid) if no
     /// delivery of the webhook is known by this id.
     pub fn delivery(&self, webhook: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
-        delivery::report(self.layout(), self, webhook, delivery_id)
+        delivery::report(self, webhook, delivery_id)
     }
 
     /// The deliveries of a webhook that were given up and did not arrive since, the oldest first:
@@ -104,6 +105,6 @@ impl AuditReader {
             most,
             most_bytes: usize::MAX,
         };
-        dead_letters(self.layout(), self, webhook, page).map(|(_, found)| found)
+        dead_letters(self, webhook, page).map(|(_, found)| found)
     }
 }

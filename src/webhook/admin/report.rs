@@ -13,7 +13,7 @@ use crate::{
     store::{clock::SystemClock, layout::Layout},
     webhook::{
         queue::{
-            self, Queue, Status, dead_letter, next,
+            self, Queue, Status, dead_letter,
             replay::{self, ReplayReport, ReplayState},
             summary::Summary,
         },
@@ -68,55 +68,41 @@ pub struct WebhookReport {
 }
 
 /// How these webhooks are doing.
-pub(in crate::webhook) fn of(
-    layout: &Layout,
-    reader: &AuditReader,
-    webhooks: Vec<Stored>,
-) -> Vec<WebhookReport> {
-    let mut reports = Vec::new();
-    let mut places = Vec::new();
-    let mut whose = Vec::new();
+pub(in crate::webhook) fn of(reader: &AuditReader, webhooks: Vec<Stored>) -> Vec<WebhookReport> {
+    let layout = reader.layout();
     // If the dispatcher's state can't be read, the webhooks are shown all the same.
     let presence = Presence::read(layout).unwrap_or_default();
+    let mut reports = Vec::new();
+    // How far the log was read for those of which that is known, and when that was noted.
+    let mut read = Vec::new();
     for webhook in webhooks {
-        let (key, revision) = (webhook.key(), webhook.revision);
-        let noted = queue::noted(layout, &key);
-        let (mut report, read) = WebhookReport::without_unread(layout, webhook);
+        let noted = queue::noted(layout, &webhook.key());
+        let (mut report, cursor) = WebhookReport::without_unread(layout, &presence, webhook);
         match noted {
             _ if report.is_damaged => {
                 report.unread_problem = Some("its cursor is not known".to_owned())
             }
-            Ok(noted) => {
-                whose.push(reports.len());
-                places.push((read, noted));
-            }
+            Ok(noted) => read.push((cursor, noted)),
             Err(error) => report.unread_problem = Some(error.to_string()),
         }
-        if report.problem.is_none() {
-            report.problem = presence.problem(&key, revision).map(str::to_owned);
-        }
-        report.next_attempt = report.next_attempt.filter(|_| report.problem.is_none());
         reports.push(report);
     }
+    let known = reports.iter_mut();
+    let known = known.filter(|report| report.unread_problem.is_none());
     // One look at the log for all of them.
-    let backlogs = match reader.backlogs(&places) {
-        Ok(backlogs) => backlogs
-            .into_iter()
-            .map(|backlog| backlog.map_err(|error| error.to_string()))
-            .collect(),
-        Err(error) => vec![Err(error.to_string()); whose.len()],
-    };
-    for (at, backlog) in whose.into_iter().zip(backlogs) {
-        let Some(report) = reports.get_mut(at) else {
-            break;
-        };
-        match backlog {
-            Ok(backlog) => {
-                report.unread_since = backlog.oldest;
-                report.unread_bytes = Some(backlog.bytes);
+    match reader.backlogs(&read) {
+        Ok(backlogs) => {
+            for (report, backlog) in known.zip(backlogs) {
+                match backlog {
+                    Ok(backlog) => {
+                        report.unread_since = backlog.oldest;
+                        report.unread_bytes = Some(backlog.bytes);
+                    }
+                    Err(error) => report.unread_problem = Some(error.to_string()),
+                }
             }
-            Err(error) => report.unread_problem = Some(error),
         }
+        Err(error) => known.for_each(|report| report.unread_problem = Some(error.to_string())),
     }
     reports
 }
@@ -124,8 +110,9 @@ pub(in crate::webhook) fn of(
 impl WebhookReport {
     /// The report without the figures about the part of the log that wasn't read yet, and the
     /// webhook's cursor. A damaged state is a report too, so that it doesn't hide other webhooks.
-    fn without_unread(layout: &Layout, stored: Stored) -> (Self, Places) {
-        let (mut queue, problem) = match Queue::read(layout, &stored.key()) {
+    fn without_unread(layout: &Layout, presence: &Presence, stored: Stored) -> (Self, Places) {
+        let key = stored.key();
+        let (mut queue, damage) = match Queue::read(layout, &key) {
             Ok(Some(queue)) => (queue, None),
             Ok(None) => (
                 Queue::default(),
@@ -133,13 +120,16 @@ impl WebhookReport {
             ),
             Err(error) => (Queue::default(), Some(error.to_string())),
         };
+        let is_damaged = damage.is_some();
+        let unusable = || presence.problem(&key, stored.revision).map(str::to_owned);
+        let problem = damage.or_else(unusable);
         let replay = last_replay(layout, stored.settings.name(), &queue);
         let summary = Self::summary(layout, &stored, &mut queue);
-        let is_held_back = stored.paused || summary.status.gone;
+        let is_held_back = stored.paused || summary.status.gone || problem.is_some();
         let report = Self {
             waiting_deliveries: summary.waiting_deliveries,
             next_attempt: summary.next_attempt.filter(|_| !is_held_back),
-            dead_letters: dead_letter::index(layout, &stored.key())
+            dead_letters: dead_letter::index(layout, &key)
                 .ok()
                 .map(|found| found.len()),
             oldest_waiting: summary.oldest_waiting,
@@ -152,7 +142,7 @@ impl WebhookReport {
             declared: stored.declared,
             proxy_for_all: stored.proxy_for_all,
             webhook: stored.settings,
-            is_damaged: problem.is_some(),
+            is_damaged,
             problem,
         };
         (report, queue.cursor)
@@ -164,13 +154,7 @@ impl WebhookReport {
         let newer = Summary::of(layout, &stored.key()).ok().flatten();
         newer.unwrap_or_else(|| {
             let clock = queue.resume_clock(Arc::new(SystemClock::new()));
-            let next = next::next_attempt(queue, stored.settings.order);
-            Summary {
-                waiting_deliveries: queue.deliveries.len(),
-                next_attempt: next.map(|time| clock.wall(time)),
-                oldest_waiting: queue.oldest().map(Timestamp::from_micros),
-                status: std::mem::take(&mut queue.status),
-            }
+            Summary::new(queue, stored.settings.order, &clock)
         })
     }
 

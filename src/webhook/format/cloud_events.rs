@@ -6,7 +6,9 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Batch, Encoded, Format, JSON, Unencodable, array, checked, source, span_id, trace_id};
+use super::{
+    Batch, Encoded, Format, JSON, Unencodable, add, array, checked, source, span_id, trace_id,
+};
 use crate::{
     entry::scan::{Fields, escape, unescape},
     error::{Error, Result},
@@ -122,21 +124,15 @@ impl CloudEvents {
         body.push(b'{');
         for (name, value) in self.attributes(&fields, batch).0 {
             match value {
-                Value::Text(text) => [b"\"", name.as_bytes(), b"\":\"", &escape(&text), b"\","]
-                    .iter()
-                    .for_each(|part| body.extend(*part)),
+                Value::Text(text) => {
+                    let text = escape(&text);
+                    add(body, [b"\"", name.as_bytes(), b"\":\"", &text, b"\","]);
+                }
                 Value::Number(number) => body.extend(format!("\"{name}\":{number},").as_bytes()),
             }
         }
-        for part in [
-            b"\"datacontenttype\":\"",
-            JSON.as_bytes(),
-            b"\",\"data\":",
-            line,
-            b"}",
-        ] {
-            body.extend_from_slice(part);
-        }
+        let kind = b"\"datacontenttype\":\"";
+        add(body, [kind, JSON.as_bytes(), b"\",\"data\":", line, b"}"]);
         Ok(())
     }
 }

@@ -288,5 +288,12 @@ fn array<T>(
     Ok(body)
 }
 
+/// Adds these parts to a body.
+fn add<const N: usize>(body: &mut Vec<u8>, parts: [&[u8]; N]) {
+    for part in parts {
+        body.extend_from_slice(part);
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -85,11 +85,7 @@ impl FormatName {
             Self::Native | Self::Otlp => &[],
         };
         if let Some((name, _)) = options.given().find(|(name, _)| !known.contains(name)) {
-            let has = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
+            let has = listed(known);
             return Err(Error::invalid(
                 name,
                 format!("the format {self} has no such option; it has {has}"),
@@ -109,18 +105,17 @@ impl FormatName {
             Self::CloudEvents => cloud_events(CloudEventsMode::Structured)?,
             Self::CloudEventsBinary => cloud_events(CloudEventsMode::Binary)?,
             Self::CloudEventsBatch => cloud_events(CloudEventsMode::Batch)?,
-            Self::SplunkHec => Arc::new(options.given().try_fold(
-                SplunkHec::new(),
-                |hec, (name, value)| match name {
-                    "host" => Ok(hec.host(value)),
-                    "source" => Ok(hec.source(value)),
-                    "sourcetype" => Ok(hec.sourcetype(value)),
-                    "index" => Ok(hec.index(value)),
-                    _ => hec.channel(value),
-                },
-            )?),
+            Self::SplunkHec => Arc::new(SplunkHec::of(options)?),
             Self::Otlp => Arc::new(Otlp),
         })
+    }
+}
+
+/// These names as an error lists them.
+pub(super) fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
     }
 }
 

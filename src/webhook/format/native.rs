@@ -1,6 +1,6 @@
 //! `native`: the payload that Standard Webhooks recommends.
 
-use super::{Batch, Encoded, Format, Unencodable, array, checked};
+use super::{Batch, Encoded, Format, Unencodable, add, array, checked};
 use crate::query::RawEntry;
 
 /// `{"type":…,"timestamp":…,"data":…}` for one entry, its line as `data`; a JSON array of these for
@@ -22,7 +22,7 @@ impl Format for Native {
 fn payload(entry: &RawEntry, body: &mut Vec<u8>) -> Result<(), Unencodable> {
     let (fields, line) = checked(entry)?;
     let time = fields.timestamp.to_string();
-    for part in [
+    let parts = [
         b"{\"type\":\"",
         fields.event_type,
         b"\",\"timestamp\":\"",
@@ -30,8 +30,7 @@ fn payload(entry: &RawEntry, body: &mut Vec<u8>) -> Result<(), Unencodable> {
         b"\",\"data\":",
         line,
         b"}",
-    ] {
-        body.extend_from_slice(part);
-    }
+    ];
+    add(body, parts);
     Ok(())
 }

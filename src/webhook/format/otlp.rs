@@ -10,9 +10,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Batch, Encoded, Format, Unencodable, Verdict, checked, source, span_id, trace_id};
-use crate::entry::{
-    json::{Json, Members},
-    scan::{Fields, unescape},
+use crate::{
+    entry::{
+        json::{Json, Members},
+        scan::{Fields, unescape},
+    },
+    webhook::http::answer::cut,
 };
 
 /// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.
@@ -76,33 +79,21 @@ impl Format for Otlp {
             rejected_log_records: Option<Value>,
             error_message: Option<String>,
         }
-        let Ok(Answer {
-            partial_success:
-                PartialSuccess {
-                    rejected_log_records,
-                    error_message,
-                },
-        }) = serde_json::from_slice(body)
-        else {
+        let Ok(Answer { partial_success }) = serde_json::from_slice(body) else {
             return Verdict::Accepted;
         };
         // A string by the specification; some receivers send a number all the same.
-        let count = rejected_log_records.and_then(|count| {
+        let count = partial_success.rejected_log_records.and_then(|count| {
             count
                 .as_str()
                 .map_or_else(|| count.as_u64(), |text| text.parse().ok())
         });
         let count = count.unwrap_or(0);
-        let mut message = error_message.unwrap_or_default();
+        let mut message = partial_success.error_message.unwrap_or_default();
         if count == 0 && message.is_empty() {
             return Verdict::Accepted;
         }
-        if let Some(end) = (0..=LONGEST_MESSAGE)
-            .rev()
-            .find(|at| message.is_char_boundary(*at))
-        {
-            message.truncate(end);
-        }
+        cut(&mut message, LONGEST_MESSAGE);
         Verdict::Rejected { count, message }
     }
 }

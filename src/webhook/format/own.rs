@@ -6,8 +6,11 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::Format;
-use crate::error::{Error, Result};
+use super::{Format, name::listed};
+use crate::{
+    error::{Error, Result},
+    webhook::settings::check_name,
+};
 
 static FORMATS: RwLock<BTreeMap<String, Arc<dyn Format>>> = RwLock::new(BTreeMap::new());
 
@@ -23,17 +26,7 @@ static FORMATS: RwLock<BTreeMap<String, Arc<dyn Format>>> = RwLock::new(BTreeMap
 /// [`Error::Invalid`] for a name that is not 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`, or that
 /// is taken.
 pub fn register_format(name: &str, format: impl Format + 'static) -> Result<()> {
-    if name.is_empty()
-        || name.len() > 64
-        || !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    {
-        return Err(Error::invalid(
-            "name",
-            format!("{name:?} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'"),
-        ));
-    }
+    check_name(name)?;
     let mut formats = FORMATS.write().unwrap_or_else(PoisonError::into_inner);
     if formats.contains_key(name) {
         return Err(Error::invalid(
@@ -50,11 +43,7 @@ pub(in crate::webhook) fn own_format(name: &str) -> Result<Arc<dyn Format>> {
     let formats = FORMATS.read().unwrap_or_else(PoisonError::into_inner);
     formats.get(name).map(Arc::clone).ok_or_else(|| {
         let known: Vec<_> = formats.keys().map(String::as_str).collect();
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
+        let known = listed(&known);
         Error::invalid(
             "own_format",
             format!("this program has no format {name:?} registered; it has {known}"),

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{Batch, Encoded, Format, Question, Unencodable, Verdict, checked, source};
+use super::{
+    Batch, Encoded, Format, FormatOptions, Question, Unencodable, Verdict, add, checked, source,
+};
 use crate::{
     entry::{Timestamp, scan::escape},
     error::{Error, Result},
@@ -18,31 +20,24 @@ use crate::{
 
 const CHANNEL: &str = "x-splunk-request-channel";
 const COLLECTOR: &str = "/services/collector";
+/// The source type by default.
+const SOURCE_TYPE: &str = "tracing-audit";
 
 /// Events as the HTTP Event Collector takes them: `time` with microseconds, `host`, `source`,
 /// `sourcetype`, `index`, and the entry's line as `event`.
-#[derive(Clone, Debug)]
-pub struct SplunkHec {
-    host: Option<String>,
-    source: Option<String>,
-    sourcetype: String,
-    index: Option<String>,
-    channel: Option<String>,
-}
-
-impl Default for SplunkHec {
-    fn default() -> Self {
-        Self {
-            host: None,
-            source: None,
-            sourcetype: "tracing-audit".to_owned(),
-            index: None,
-            channel: None,
-        }
-    }
-}
+#[derive(Clone, Debug, Default)]
+pub struct SplunkHec(FormatOptions);
 
 impl SplunkHec {
+    /// With these options.
+    pub(super) fn of(options: &FormatOptions) -> Result<Self> {
+        let hec = Self(options.clone());
+        match &options.channel {
+            Some(channel) => hec.channel(channel),
+            None => Ok(hec),
+        }
+    }
+
     /// With the token's index, the source type `tracing-audit`, each entry's source, and without
     /// acknowledgements.
     pub fn new() -> Self {
@@ -51,25 +46,25 @@ impl SplunkHec {
 
     /// The `host` of the events. Default: none, and Splunk takes the sender's address.
     pub fn host(mut self, host: impl Into<String>) -> Self {
-        self.host = Some(host.into());
+        self.0.host = Some(host.into());
         self
     }
 
     /// The `source` of the events, instead of each entry's own.
     pub fn source(mut self, source: impl Into<String>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// The `sourcetype` of the events.
     pub fn sourcetype(mut self, sourcetype: impl Into<String>) -> Self {
-        self.sourcetype = sourcetype.into();
+        self.0.sourcetype = Some(sourcetype.into());
         self
     }
 
     /// The index of the events. Default: the token's.
     pub fn index(mut self, index: impl Into<String>) -> Self {
-        self.index = Some(index.into());
+        self.0.index = Some(index.into());
         self
     }
 
@@ -86,12 +81,13 @@ impl SplunkHec {
                 format!("{channel:?} is not a UUID like 0aeeac95-ac74-4aa9-b30d-6c4c0ac581ba"),
             )
         })?;
-        self.channel = Some(uuid.to_string());
+        self.0.channel = Some(uuid.to_string());
         Ok(self)
     }
 
     fn headers(&self) -> Vec<(std::borrow::Cow<'static, str>, String)> {
-        self.channel
+        self.0
+            .channel
             .iter()
             .map(|channel| (CHANNEL.into(), channel.clone()))
             .collect()
@@ -100,31 +96,31 @@ impl SplunkHec {
 
 impl Format for SplunkHec {
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
+        let Self(options) = self;
         let mut body = Vec::new();
         for entry in batch.several()? {
             let (fields, line) = checked(entry)?;
-            body.extend(b"{\"time\":");
-            body.extend(epoch(fields.timestamp).as_bytes());
-            let source = self
-                .source
-                .as_deref()
-                .map_or_else(|| source(&fields, batch), Into::into);
+            let time = epoch(fields.timestamp);
+            add(&mut body, [b"{\"time\":", time.as_bytes()]);
+            let source =
+                (options.source.as_deref()).map_or_else(|| source(&fields, batch), Into::into);
             let members = [
-                ("host", self.host.as_deref()),
+                ("host", options.host.as_deref()),
                 ("source", Some(&*source)),
-                ("sourcetype", Some(&*self.sourcetype)),
-                ("index", self.index.as_deref()),
+                (
+                    "sourcetype",
+                    options.sourcetype.as_deref().or(Some(SOURCE_TYPE)),
+                ),
+                ("index", options.index.as_deref()),
             ];
             for (name, value) in members {
                 if let Some(value) = value.filter(|value| !value.is_empty()) {
-                    [b",\"", name.as_bytes(), b"\":\"", &escape(value), b"\""]
-                        .iter()
-                        .for_each(|part| body.extend(*part));
+                    let value = escape(value);
+                    let name = name.as_bytes();
+                    add(&mut body, [b",\"", name, b"\":\"", &value, b"\""]);
                 }
             }
-            [b",\"event\":", line, b"}"]
-                .iter()
-                .for_each(|part| body.extend(*part));
+            add(&mut body, [b",\"event\":", line, b"}"]);
         }
         Ok(Encoded {
             headers: self.headers(),
@@ -140,13 +136,13 @@ impl Format for SplunkHec {
             ack: u64,
         }
         match serde_json::from_slice(body) {
-            Ok(Answer { ack }) if self.channel.is_some() => Verdict::Pending { ack },
+            Ok(Answer { ack }) if self.0.channel.is_some() => Verdict::Pending { ack },
             _ => Verdict::Accepted,
         }
     }
 
     fn ask(&self, url: &str, acks: &[u64]) -> Option<Question> {
-        let channel = self.channel.as_ref()?;
+        let channel = self.0.channel.as_ref()?;
         let path = url.split(['?', '#']).next().unwrap_or_default();
         // A proxy may have put something before it. Without it, the webhook's neighbour is the
         // best guess.
@@ -170,11 +166,11 @@ impl Format for SplunkHec {
         struct Answer {
             acks: BTreeMap<u64, bool>,
         }
-        let acks = serde_json::from_slice(body)
-            .map_or_else(|_| BTreeMap::new(), |answer: Answer| answer.acks);
-        acks.into_iter()
-            .filter_map(|(ack, indexed)| indexed.then_some(ack))
-            .collect()
+        let Ok(Answer { acks }) = serde_json::from_slice(body) else {
+            return Vec::new();
+        };
+        let indexed = acks.into_iter().filter(|(_, indexed)| *indexed);
+        indexed.map(|(ack, _)| ack).collect()
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::webhook::{
     http::{
         answer::{Answer, Failure, FailureKind, MAX_HOST, MAX_READ, Outcome, cut, excerpt},
-        connect::{Connector, OPENED_BY, Opener},
+        connect::{Connector, OPENED, OpenedFor},
         egress::{Egress, Refused},
         headers::CustomHeaders,
         look_up::{Lookup, system_lookup},
@@ -149,7 +149,7 @@ impl WebhookClient {
         let mut answer = self
             .attempt(url, headers, body.into())
             .await
-            .unwrap_or_else(Answer::failed);
+            .unwrap_or_else(|failure| Answer::of(Outcome::Failed(failure)));
         answer.took = start.elapsed();
         answer
     }
@@ -196,14 +196,12 @@ impl WebhookClient {
                 .get(name)
                 .and_then(|value| value.to_str().ok())
         };
+        let status = response.status().as_u16();
         let mut answer = Answer {
-            outcome: Outcome::Status(response.status().as_u16()),
-            retry_after: schedule::asked(response.status().as_u16(), told(RETRY_AFTER)),
+            retry_after: schedule::asked(status, told(RETRY_AFTER)),
             location_host: told(LOCATION)
                 .and_then(|place| Some(self.host_as_kept(url.join(place).ok()?.host_str()?))),
-            body: Vec::new(),
-            excerpt: String::new(),
-            took: Duration::ZERO,
+            ..Answer::of(Outcome::Status(status))
         };
         let body = first_bytes(response).await?;
         answer.excerpt = excerpt(&body, self.secrets());
@@ -243,12 +241,12 @@ impl WebhookClient {
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let again = request.clone();
         let captured = capture_connection(&mut request);
-        let this = Opener::new();
-        let sent = OPENED_BY.scope(this, self.http.request(request)).await;
+        let opened = OpenedFor::default();
+        let sending = OPENED.scope(opened.clone(), self.http.request(request));
+        let sent = sending.await;
         let was_kept = || {
-            let connection = captured.connection_metadata();
-            let opener = connection.as_ref().and_then(Opener::of);
-            opener.is_some_and(|opener| opener != this)
+            let used = captured.connection_metadata();
+            used.as_ref().is_some_and(|used| opened.lacks(used))
         };
         let sent = match sent {
             Err(_) if was_kept() => self.unpooled.request(again).await,
@@ -283,8 +281,8 @@ async fn first_bytes(response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
 }
 
 impl Answer {
-    fn failed(failure: Failure) -> Self {
-        let outcome = Outcome::Failed(failure);
+    /// Of this outcome, of which nothing else is known.
+    fn of(outcome: Outcome) -> Self {
         Self {
             outcome,
             retry_after: None,

@@ -17,23 +17,19 @@ use crate::webhook::http::{
 };
 use std::{
     error::Error as StdError,
-    io::{self, IoSlice},
+    io,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
     vec,
 };
 
 use http::{Extensions, Uri};
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::connect::{Connected, Connection, HttpConnector, dns::Name},
+    client::legacy::connect::{Connected, Connection, HttpConnector, HttpInfo, dns::Name},
     rt::TokioIo,
 };
 use rustls::ClientConfig;
@@ -43,30 +39,35 @@ use tower_service::Service;
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// The attempt for which a connection is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::webhook) struct Opener(u64);
+/// The addresses of a connection, ours and the peer's: no two connections have the same at a time.
+type Ends = (SocketAddr, SocketAddr);
 
-impl Opener {
-    /// A new one, different from all before.
-    pub(in crate::webhook) fn new() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
+/// The connections that were opened for one request.
+#[derive(Clone, Default)]
+pub(in crate::webhook) struct OpenedFor(Arc<Mutex<Vec<Ends>>>);
+
+impl OpenedFor {
+    /// Whether this connection is one that was there before the request.
+    pub(in crate::webhook) fn lacks(&self, used: &Connected) -> bool {
+        ends(used).is_some_and(|ends| !self.opened().contains(&ends))
     }
 
-    /// The attempt that had this connection opened.
-    pub(in crate::webhook) fn of(connection: &Connected) -> Option<Self> {
-        let mut extras = Extensions::new();
-        connection.get_extras(&mut extras);
-        extras.get().copied()
+    fn opened(&self) -> MutexGuard<'_, Vec<Ends>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn ends(connection: &Connected) -> Option<Ends> {
+    let mut extras = Extensions::new();
+    connection.get_extras(&mut extras);
+    let tcp = extras.get::<HttpInfo>()?;
+    Some((tcp.local_addr(), tcp.remote_addr()))
+}
+
 tokio::task_local! {
-    /// The attempt that a request belongs to. hyper asks for a connection in the task of the
-    /// request. But it then takes one that others leave meanwhile, if that comes first: so only the
-    /// connection itself can say whether it is the one that the attempt had opened.
-    pub(in crate::webhook) static OPENED_BY: Opener;
+    /// What is opened for the request of this task. hyper asks for a connection in that task. But
+    /// it then takes one that others leave meanwhile, if that comes first.
+    pub(in crate::webhook) static OPENED: OpenedFor;
 }
 
 /// Opens connections to places that the egress allows.
@@ -127,7 +128,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Opened<<HttpsConnector<Way> as Service<Uri>>::Response>;
+    type Response = <HttpsConnector<Way> as Service<Uri>>::Response;
     type Error = BoxError;
     type Future = BoxFuture<Result<Self::Response, BoxError>>;
 
@@ -136,7 +137,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let by = OPENED_BY.try_with(|attempt| *attempt).ok();
+        let opened = OPENED.try_with(OpenedFor::clone).unwrap_or_default();
         if let Err(refused) = self.check_literal(&uri) {
             return Box::pin(async { Err(refused.into()) });
         }
@@ -151,64 +152,9 @@ impl Service<Uri> for Connector {
             let stream = tokio::time::timeout(limit, connecting)
                 .await
                 .map_err(late)??;
-            Ok(Opened { stream, by })
+            opened.opened().extend(ends(&stream.connected()));
+            Ok(stream)
         })
-    }
-}
-
-/// A connection that knows which attempt had it opened.
-pub(in crate::webhook) struct Opened<S> {
-    stream: S,
-    by: Option<Opener>,
-}
-
-impl<S: Connection> Connection for Opened<S> {
-    fn connected(&self) -> Connected {
-        let connected = self.stream.connected();
-        match self.by {
-            Some(by) => connected.extra(by),
-            None => connected,
-        }
-    }
-}
-
-impl<S: Read + Unpin> Read for Opened<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: Write + Unpin> Write for Opened<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }
 

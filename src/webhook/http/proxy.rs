@@ -7,9 +7,9 @@
 //! comes to the receiver. Invariants: an attempt that the proxy refuses or that can't reach
 //! the proxy fails, and nothing is tried without the proxy.
 
-use std::{error::Error as StdError, fmt};
+use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use data_encoding::BASE64;
 use http::Uri;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -33,7 +33,8 @@ pub(in crate::webhook) struct Proxy {
 }
 
 /// Why there is no connection through a proxy.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
 pub(in crate::webhook) struct ProxyError {
     pub(in crate::webhook) kind: FailureKind,
     problem: String,
@@ -62,7 +63,10 @@ impl Proxy {
         let password = decoded(url.password().unwrap_or_default());
         let user = decoded(url.username());
         let credentials = (!user.is_empty() || !password.is_empty()).then(|| {
-            let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+            let basic = format!(
+                "Basic {}",
+                BASE64.encode(format!("{user}:{password}").as_bytes())
+            );
             (basic, password)
         });
         // A URL that has a host takes both.
@@ -198,14 +202,6 @@ impl fmt::Debug for Proxy {
     }
 }
 
-impl fmt::Display for ProxyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem)
-    }
-}
-
-impl StdError for ProxyError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +213,7 @@ mod tests {
         let (basic, password) = proxy.credentials.clone().unwrap();
         assert_eq!(
             basic,
-            format!("Basic {}", STANDARD.encode("corp\\ann:s3:cret"))
+            format!("Basic {}", BASE64.encode(b"corp\\ann:s3:cret"))
         );
         assert_eq!(password, "s3:cret");
         assert_eq!(Proxy::shown(text), "http://***@proxy.corp.example:3128");

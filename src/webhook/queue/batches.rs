@@ -20,7 +20,7 @@ mod known;
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     journal::UnsharedFile,
     query::{AuditReader, RawEntry, Runs},
-    store::{access, layout::Layout},
+    store::{access, fs::OsFs, layout::Layout, tmp},
     webhook::queue::{Delivery, lines},
 };
 
@@ -121,16 +121,12 @@ struct Lines {
 }
 
 impl Batches {
-    pub(in crate::webhook) fn new(layout: &Layout, key: &str, reader: AuditReader) -> Self {
+    pub(in crate::webhook) fn new(key: &str, reader: AuditReader) -> Self {
         Self {
-            path: path(layout, key),
+            path: path(reader.layout(), key),
             reader,
             lines: Mutex::default(),
         }
-    }
-
-    pub(in crate::webhook) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Notes the line of a delivery that was made, to be written with the next save.
@@ -187,9 +183,7 @@ impl Batches {
         if rest.len() == text.len() {
             return Ok(());
         }
-        let lines = rest.split(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
-        lines::replace(&self.path, lines).map_err(Error::io("write", &self.path))
+        tmp::replace(&OsFs, &self.path, rest, true).map_err(Error::io("write", &self.path))
     }
 
     /// The text from the first line on of which the log has a file.
@@ -239,7 +233,7 @@ mod tests {
 
     fn batches(log: &TestLog) -> Batches {
         let reader = AuditReader::open(log.dir()).unwrap();
-        Batches::new(log.layout(), "e.1", reader)
+        Batches::new("e.1", reader)
     }
 
     fn kept(batches: &Batches) -> Vec<String> {

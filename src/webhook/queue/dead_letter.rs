@@ -344,14 +344,13 @@ pub(crate) struct LetterPage {
     pub(crate) most_bytes: usize,
 }
 
-/// Some of the dead letters of a webhook, the oldest first, and how many there are. The reader is
-/// one of this log.
+/// Some of the dead letters of a webhook, the oldest first, and how many there are.
 pub(crate) fn dead_letters(
-    layout: &Layout,
     reader: &AuditReader,
     name: &str,
     page: LetterPage,
 ) -> Result<(usize, Vec<DeadLetter>)> {
+    let layout = reader.layout();
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok((0, Vec::new()));
     };

@@ -5,19 +5,18 @@
 //! meanwhile may come again after a death, under the same id.
 
 use std::{
-    future::pending,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
     error::Result,
     store::document::Document,
     webhook::{
         queue::{allowance::Allowance, batches::Batches},
-        run::blocking::panicked,
+        run::blocking::{ended, panicked},
     },
 };
 
@@ -159,11 +158,7 @@ impl Saves {
 
     /// Waits for the save that is under way; for ever if none is. Gives why it failed.
     pub(in crate::webhook) async fn saved(&mut self) -> Result<()> {
-        let Some(saving) = &mut self.under_way else {
-            return pending().await;
-        };
-        let saved: std::result::Result<_, JoinError> = saving.await;
-        self.under_way = None;
+        let saved = ended(&mut self.under_way).await;
         let saved = saved.unwrap_or_else(|e| Err(panicked("saving a queue", &e)));
         match saved {
             Ok(()) => (self.done, self.not_before) = (self.next - 1, None),
@@ -187,7 +182,7 @@ mod tests {
         let document = || Document::new(&layout, "queue", "queue");
         let log = AuditLog::for_tests();
         let reader = AuditReader::open(log.dir()).unwrap();
-        let batches = Arc::new(Batches::new(&layout, "siem.1", reader));
+        let batches = Arc::new(Batches::new("siem.1", reader));
         let mut saves = Saves::new(false);
         let now = Instant::now();
         assert!(!saves.is_time(now));

@@ -50,10 +50,6 @@ pub(crate) enum Verdict {
         count: u64,
         message: String,
     },
-    /// It can't be sent, now or later: the format has no request for it.
-    Unencodable {
-        reason: String,
-    },
 }
 
 impl Default for Schedule {

@@ -12,7 +12,10 @@ use crate::{
     entry::{Timestamp, timestamp_micros},
     error::Result,
     store::{document::Document, layout::Layout},
-    webhook::queue::{self, Status},
+    webhook::{
+        queue::{self, Queue, Status, clock::QueueClock, next},
+        settings::DeliveryOrder,
+    },
 };
 
 /// How often it is saved, while the queue is not. At some 1,000 bytes that is 0.7 MB a day.
@@ -34,6 +37,17 @@ pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
 }
 
 impl Summary {
+    /// How a webhook is doing whose deliveries go in this order, by its queue.
+    pub(in crate::webhook) fn new(queue: &Queue, order: DeliveryOrder, clock: &QueueClock) -> Self {
+        let next = next::next_attempt(queue, order);
+        Self {
+            status: queue.status.clone(),
+            waiting_deliveries: queue.deliveries.len(),
+            next_attempt: next.map(|time| clock.wall(time)),
+            oldest_waiting: queue.oldest().map(Timestamp::from_micros),
+        }
+    }
+
     /// The webhook's summary, if it is newer than its queue.
     pub(in crate::webhook) fn of(layout: &Layout, key: &str) -> Result<Option<Self>> {
         let document = document(layout, key);

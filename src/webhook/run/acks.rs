@@ -5,18 +5,18 @@
 //! again, under the same ids.
 
 use std::{
-    future::pending,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
     error::Result,
-    webhook::{
-        run::{blocking::panicked, send},
-        settings::Prepared,
+    webhook::run::{
+        blocking::{ended, panicked},
+        send,
+        served::Served,
     },
 };
 
@@ -41,7 +41,7 @@ pub(in crate::webhook) struct Taken {
 pub(in crate::webhook) struct Acks {
     taken: Vec<Taken>,
     /// The keys of the deliveries that are asked for, and the answer.
-    asking: Option<(Vec<u64>, JoinHandle<Vec<u64>>)>,
+    asking: Option<JoinHandle<(Vec<u64>, Vec<u64>)>>,
     /// A receiver that has restarted may give a number again. It no longer knows the delivery that
     /// had the number before.
     lost: Vec<Taken>,
@@ -80,29 +80,22 @@ impl Acks {
     }
 
     /// Asks, if there is something to ask for and it is time.
-    pub(in crate::webhook) fn ask(&mut self, webhook: &Arc<Prepared>) {
+    pub(in crate::webhook) fn ask(&mut self, webhook: &Arc<Served>) {
         if self.due().is_none_or(|due| Instant::now() < due) {
             return;
         }
         let acks: Vec<u64> = self.taken.iter().map(|taken| taken.ack).collect();
         let keys = self.taken.iter().map(|taken| taken.key).collect();
         let webhook = Arc::clone(webhook);
-        self.asking = Some((
-            keys,
-            tokio::spawn(async move { send::acknowledged(&webhook, &acks).await }),
-        ));
+        let asking = async move { (keys, send::acknowledged(&webhook, &acks).await) };
+        self.asking = Some(tokio::spawn(asking));
     }
 
     /// Waits for an answer: the deliveries that are acknowledged, and those that are given up
     /// waiting for. Waits for ever if nothing was asked.
     pub(in crate::webhook) async fn answered(&mut self) -> Result<(Vec<Taken>, Vec<Taken>)> {
-        let Some((keys, asking)) = &mut self.asking else {
-            return pending().await;
-        };
-        let answer: std::result::Result<_, JoinError> = asking.await;
-        let keys = std::mem::take(keys);
-        self.asking = None;
-        let answer = answer.map_err(|e| panicked("asking for acknowledgements", &e))?;
+        let answer = ended(&mut self.asking).await;
+        let (keys, answer) = answer.map_err(|e| panicked("asking for acknowledgements", &e))?;
         self.next = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(LAST_PAUSE);
         Ok(self.sort(&keys, &answer, Instant::now()))
@@ -132,7 +125,7 @@ impl Acks {
 
 impl Drop for Acks {
     fn drop(&mut self) {
-        if let Some((_, asking)) = &self.asking {
+        if let Some(asking) = &self.asking {
             asking.abort();
         }
     }

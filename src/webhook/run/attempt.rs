@@ -3,34 +3,26 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
-
 use crate::{
-    entry::OwnEntry,
     error::{Error, Result},
-    log::AuditLog,
-    query::{AuditReader, RawEntry},
-    store::layout::Layout,
+    query::RawEntry,
     webhook::{
         queue::{
             attempts::Attempt,
             body::{self, Body},
             contents::Contents,
-            dead_letter::{self, Kept},
-            delivery_id,
-            memory::{Held, Share},
+            dead_letter::Kept,
+            memory::Held,
             schedule::Verdict,
         },
         run::{
             blocking::blocking,
             send::{Sent, send},
+            served::Served,
         },
-        settings::{DeliveryOrder, Prepared, stored},
+        settings::DeliveryOrder,
     },
 };
-
-/// The pause after which a failed write is tried again.
-const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
 /// The outcome of an attempt.
 #[derive(Debug)]
@@ -76,73 +68,9 @@ pub(in crate::webhook) enum AttemptOutcome {
     Unreadable(Error),
 }
 
-/// Writes the dead letters of a webhook, one after the other.
-#[derive(Clone)]
-pub(in crate::webhook) struct Letters {
-    layout: Layout,
-    key: Arc<str>,
-    turn: Arc<Semaphore>,
-}
-
-impl Letters {
-    pub(in crate::webhook) fn new(layout: Layout, key: &str) -> Self {
-        Self {
-            layout,
-            key: key.into(),
-            turn: Arc::new(Semaphore::new(1)),
-        }
-    }
-
-    async fn keep(&self, letter: Kept) {
-        self.written("keeping a dead letter", move |layout, key| {
-            letter.append(layout, key)
-        })
-        .await;
-    }
-
-    /// Notes that a delivery has arrived, if it was a dead letter.
-    pub(in crate::webhook) async fn noted(&self, id: &str, dead: bool) {
-        if dead {
-            let id = id.to_owned();
-            self.written("noting a delivery", move |layout, key| {
-                dead_letter::delivered(layout, key, &id)
-            })
-            .await;
-        }
-    }
-
-    /// Tries until it is written, so that no delivery is sent again because a disk is full.
-    async fn written(
-        &self,
-        what: &'static str,
-        write: impl Fn(&Layout, &str) -> Result<()> + Send + Sync + 'static,
-    ) {
-        let write = Arc::new(write);
-        loop {
-            let turn = Arc::clone(&self.turn).acquire_owned().await;
-            let (write, letters) = (Arc::clone(&write), self.clone());
-            let done = blocking(what, move || {
-                let _turn = turn;
-                write(&letters.layout, &letters.key)
-            });
-            match done.await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(target: "tracing_audit", "{what} is tried again: {error}")
-                }
-            }
-            tokio::time::sleep(WRITE_AGAIN).await;
-        }
-    }
-}
-
 /// An attempt of a delivery, with all that it needs.
 pub(in crate::webhook) struct Job {
-    pub(super) webhook: Arc<Prepared>,
-    pub(super) source: Arc<str>,
-    pub(super) reader: AuditReader,
-    pub(super) letters: Letters,
-    pub(super) share: Arc<Share>,
+    pub(super) webhook: Arc<Served>,
     pub(super) id: String,
     pub(super) number: u32,
     /// Whether the attempt is made before it is due: then nothing is given up for its failure.
@@ -186,18 +114,22 @@ impl Job {
             Err(error) => return (AttemptOutcome::Unreadable(error), None),
         };
         let (count, is_report) = (body.entries, body.is_report);
-        let sent = send(&self.webhook, &self.id, body, self.number).await;
-        let shown = sent.attempt.clone();
-        (self.judge(sent, count, is_report).await, shown)
+        match send(&self.webhook, &self.id, body, self.number).await {
+            Ok(sent) => {
+                let shown = sent.attempt.clone();
+                (self.judge(sent, is_report).await, Some(shown))
+            }
+            Err(_) if count > 1 => (self.split().await, None),
+            Err(reason) => (self.give_up_after(self.number, reason, false).await, None),
+        }
     }
 
-    async fn judge(self, sent: Sent, count: usize, is_report: bool) -> AttemptOutcome {
+    async fn judge(self, sent: Sent, is_report: bool) -> AttemptOutcome {
         let kept = self.early || self.webhook.order == DeliveryOrder::Strict;
         match sent.verdict {
-            Verdict::Unencodable { .. } if count > 1 => self.split().await,
             Verdict::Split => self.split().await,
             Verdict::Rejected { count, message } => {
-                self.letters.noted(&self.id, self.dead).await;
+                self.webhook.noted(&self.id, self.dead).await;
                 AttemptOutcome::Rejected {
                     count,
                     message,
@@ -205,29 +137,25 @@ impl Job {
                 }
             }
             Verdict::Delivered => {
-                self.letters.noted(&self.id, self.dead).await;
+                self.webhook.noted(&self.id, self.dead).await;
                 AttemptOutcome::Delivered
             }
             Verdict::Taken { ack } => AttemptOutcome::Taken { ack },
             Verdict::Exhausted if !kept => {
-                let last = sent.attempt.map(|shown| shown.result).unwrap_or_default();
+                let last = sent.attempt.result;
                 let reason = format!("all attempts failed, the last with: {last}");
                 self.give_up_after(self.number, reason, true).await
             }
-            Verdict::DeadLetter { reason } | Verdict::Unencodable { reason } => {
-                self.give_up_after(self.number, reason, false).await
+            Verdict::DeadLetter { reason } => self.give_up_after(self.number, reason, false).await,
+            mut verdict @ (Verdict::Retry { .. } | Verdict::Gone | Verdict::Exhausted) => {
+                if let Verdict::Retry { alert, .. } = &mut verdict {
+                    *alert &= !is_report;
+                }
+                AttemptOutcome::Failed {
+                    verdict,
+                    retry_after: sent.retry_after,
+                }
             }
-            Verdict::Retry { after, alert } => AttemptOutcome::Failed {
-                verdict: Verdict::Retry {
-                    after,
-                    alert: alert && !is_report,
-                },
-                retry_after: sent.retry_after,
-            },
-            verdict @ (Verdict::Gone | Verdict::Exhausted) => AttemptOutcome::Failed {
-                verdict,
-                retry_after: sent.retry_after,
-            },
         }
     }
 
@@ -273,11 +201,11 @@ impl Job {
     /// The entries that are there, and how many are not.
     async fn entries(&self) -> Result<(Vec<RawEntry>, usize)> {
         let contents = self.contents.clone();
-        let reader = self.reader.clone();
-        let turn = self.share.reading().await;
+        let webhook = Arc::clone(&self.webhook);
+        let turn = webhook.share.reading().await;
         blocking("reading what is to be sent", move || {
             let _turn = turn;
-            contents.read(&reader)
+            contents.read(&webhook.reader)
         })
         .await
     }
@@ -289,21 +217,18 @@ impl Job {
             held.wait_if_long().await;
         }
         let contents = self.contents.clone();
-        let reader = self.reader.clone();
         let webhook = Arc::clone(&self.webhook);
-        let source = Arc::clone(&self.source);
-        let share = Arc::clone(&self.share);
         let id = self.id.clone();
-        let turn = self.share.reading().await;
+        let turn = webhook.share.reading().await;
         let made = blocking("making what is to be sent", move || {
             let _turn = turn;
-            let (entries, missing) = contents.read(&reader)?;
+            let (entries, missing) = contents.read(&webhook.reader)?;
             if missing > 0 {
                 return Ok(Made::Missing(missing, entries));
             }
-            Ok(match Body::of(&webhook, &source, &id, &entries) {
+            Ok(match Body::of(&webhook, &webhook.source, &id, &entries) {
                 Ok(body) => {
-                    share.saw(body::lines(&entries), body.len());
+                    webhook.share.saw(body::lines(&entries), body.len());
                     Made::Body(body)
                 }
                 Err(reason) => Made::Unencodable(entries, reason),
@@ -336,52 +261,12 @@ impl Job {
                 self.contents.clone(),
                 entries,
             );
-            self.letters.keep(letter).await;
+            self.webhook.keep(letter).await;
         }
         AttemptOutcome::GivenUp {
             reason,
             failed,
             is_report: body::is_report(entries),
-        }
-    }
-}
-
-impl AuditLog {
-    /// Records an entry and sends it to a webhook in a single attempt. `None` if there is no
-    /// webhook of this name.
-    pub(in crate::webhook) async fn test_webhook(
-        &self,
-        name: &str,
-        record: OwnEntry,
-    ) -> Result<Option<Attempt>> {
-        let (log, wanted) = (self.clone(), name.to_owned());
-        let prepared = tokio::task::spawn_blocking(move || {
-            let Some(webhook) = stored::find(log.layout(), &wanted)? else {
-                return Ok(None);
-            };
-            let webhook = webhook.prepare()?;
-            let id = log.store()?.record_with_id(&record)?;
-            let entry = AuditReader::open(log.dir())?.get(id)?;
-            let entry = entry.ok_or_else(|| {
-                Error::damaged(log.dir(), "an entry that was just written is not there")
-            })?;
-            Ok::<_, Error>(Some((webhook, entry)))
-        });
-        let prepared = prepared.await.map_err(|e| {
-            Error::damaged(self.dir(), format!("reading the webhook panicked: {e}"))
-        })?;
-        let Some((webhook, entry)) = prepared? else {
-            return Ok(None);
-        };
-        let entries = [entry];
-        let id = delivery_id(name, &entries);
-        let body = Body::of(&webhook, self.stream().source(), &id, &entries)
-            .map_err(|reason| Error::invalid("format", reason))?;
-        let sent = send(&webhook, &id, body, 1).await;
-        match (sent.attempt, sent.verdict) {
-            (Some(told), _) => Ok(Some(told)),
-            (None, Verdict::Unencodable { reason }) => Err(Error::invalid("format", reason)),
-            (None, _) => Err(Error::damaged(self.dir(), "nothing was sent")),
         }
     }
 }

@@ -1,6 +1,9 @@
-//! Work that touches a disk runs on a thread of its own, so that no webhook waits for another's.
+//! Work beside the tasks. What touches a disk runs on a thread of its own, so that no webhook waits
+//! for another's.
 
-use tokio::task::{JoinError, spawn_blocking};
+use std::future::pending;
+
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::error::{Error, Result};
 
@@ -12,6 +15,18 @@ pub(in crate::webhook) async fn blocking<T: Send + 'static>(
     spawn_blocking(work)
         .await
         .unwrap_or_else(|e| Err(panicked(what, &e)))
+}
+
+/// Waits for the end of work that is under way; for ever if none is.
+pub(in crate::webhook) async fn ended<T>(
+    under_way: &mut Option<JoinHandle<T>>,
+) -> std::result::Result<T, JoinError> {
+    let Some(work) = under_way else {
+        return pending().await;
+    };
+    let ended = work.await;
+    *under_way = None;
+    ended
 }
 
 pub(in crate::webhook) fn panicked(what: &str, error: &JoinError) -> Error {

@@ -1,7 +1,7 @@
 //! Counts the entries and deliveries of a replay in one pass over the log, or over the dead
 //! letters, and changes nothing.
 
-use std::{future::pending, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -12,24 +12,28 @@ use crate::{
     store::layout::Layout,
     webhook::{
         queue::{
-            Queue, Replaying, batches, dead_letter,
+            Queue, Replaying, dead_letter,
             replay::{Replay, ReplayCount, What},
         },
-        run::read::{
-            past_batches::{PastBatches, Replayed},
-            replaying::replay_page,
+        run::{
+            blocking::ended,
+            read::{
+                past_batches::{PastBatches, Replayed},
+                replaying::replay_page,
+            },
+            served::Served,
         },
-        settings::{Prepared, stored::Stored},
+        settings::stored::Stored,
     },
 };
 
 /// Counts what a replay of this webhook would send now.
 pub(in crate::webhook) fn count(
-    layout: &Layout,
     reader: &AuditReader,
     webhook: &Stored,
     replay: &Replay,
 ) -> Result<ReplayCount> {
+    let layout = reader.layout();
     let key = webhook.key();
     match &replay.0 {
         What::DeadLetters => count_dead_letters(layout, &key),
@@ -42,7 +46,7 @@ pub(in crate::webhook) fn count(
                 format: &webhook.format_digest(),
                 cursor: &Queue::read(layout, &key)?.unwrap_or_default().cursor,
             };
-            count_entries(reader, batches::path(layout, &key), &replayed)
+            count_entries(reader, &key, &replayed)
         }
     }
 }
@@ -65,13 +69,9 @@ fn count_dead_letters(layout: &Layout, key: &str) -> Result<ReplayCount> {
     Ok(count)
 }
 
-fn count_entries(
-    reader: &AuditReader,
-    batches: PathBuf,
-    replayed: &Replayed<'_>,
-) -> Result<ReplayCount> {
+fn count_entries(reader: &AuditReader, key: &str, replayed: &Replayed<'_>) -> Result<ReplayCount> {
     let mut count = ReplayCount::default();
-    let mut past = PastBatches::new(batches, reader.clone());
+    let mut past = PastBatches::new(key, reader.clone());
     // The replay goes on by pages, and no new delivery has entries of two of them.
     let mut page = Vec::new();
     let mut read = 0;
@@ -108,7 +108,7 @@ fn count_entries(
 
 /// Counts the replay that is under way, while that goes on.
 #[derive(Default)]
-pub(in crate::webhook) struct Counting(Option<(u64, JoinHandle<Result<u64>>)>);
+pub(in crate::webhook) struct Counting(Option<JoinHandle<(u64, Option<u64>)>>);
 
 impl Counting {
     /// Begins to count what is left of the replay of this number.
@@ -117,38 +117,27 @@ impl Counting {
         number: u64,
         replaying: &Replaying,
         cursor: &Places,
-        webhook: &Arc<Prepared>,
-        layout: &Layout,
-        reader: &AuditReader,
+        webhook: &Arc<Served>,
     ) {
         let replaying = replaying.clone();
         let cursor = cursor.clone();
         let webhook = Arc::clone(webhook);
-        let layout = layout.clone();
-        let reader = reader.clone();
-        let counting = spawn_blocking(move || {
-            let count = match replaying {
-                Replaying::DeadLetters { .. } => count_dead_letters(&layout, &webhook.key)?,
-                Replaying::Entries { parameters, .. } => {
-                    let filter = Filter::parse(parameters)?;
-                    let replayed = Replayed::of(&webhook, &filter, &cursor);
-                    count_entries(&reader, batches::path(&layout, &webhook.key), &replayed)?
-                }
-            };
-            Ok(count.entries)
-        });
-        self.0 = Some((number, counting));
+        let count = move || match replaying {
+            Replaying::DeadLetters { .. } => count_dead_letters(webhook.layout(), &webhook.key),
+            Replaying::Entries { parameters, .. } => {
+                let filter = Filter::parse(parameters)?;
+                let replayed = Replayed::of(&webhook, &filter, &cursor);
+                count_entries(&webhook.reader, &webhook.key, &replayed)
+            }
+        };
+        // Without a count, the replay goes on and shows how much it has sent.
+        let counting = move || (number, count().ok().map(|count| count.entries));
+        self.0 = Some(spawn_blocking(counting));
     }
 
     /// Waits for the count: the replay's number, and its entries. For ever if nothing is counted.
     pub(in crate::webhook) async fn counted(&mut self) -> (u64, Option<u64>) {
-        let Some((number, counting)) = &mut self.0 else {
-            return pending().await;
-        };
-        let number = *number;
-        let counted = counting.await;
-        self.0 = None;
-        // Without a count, the replay goes on and shows how much it has sent.
-        (number, counted.ok().and_then(Result::ok))
+        // After a panic there is no count either, and no replay has the number zero.
+        ended(&mut self.0).await.unwrap_or_default()
     }
 }

@@ -9,18 +9,18 @@ use super::{
     presence::{self, Presence},
     pulse::{self, Pulse},
     reporter::Recorder,
+    served::Served,
     stop::Stop,
     task::DeliveryTask,
-    tasks::{PreparedTask, Revision, Tasks},
+    tasks::{Failure, Revision, Tasks},
     tidying::Tidying,
-    unusable::Unusable,
 };
 use crate::{
     entry::{OwnEntry, Severity},
     error::Result,
     log::AuditLog,
     query::AuditReader,
-    store::{document::Version, layout::Layout, lock::Lock},
+    store::{clock::SystemClock, document::Version, lock::Lock},
     webhook::{
         queue::{
             memory::Memory,
@@ -41,7 +41,6 @@ const PREPARE_AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Delivering {
     memory: Arc<Memory>,
     log: AuditLog,
-    layout: Layout,
     reader: AuditReader,
     source: Arc<str>,
     recorder: Recorder,
@@ -58,7 +57,6 @@ struct Known {
 
 impl Delivering {
     pub(super) fn new(log: AuditLog, memory: Arc<Memory>) -> Result<Self> {
-        let layout = log.layout().clone();
         let own = log.clone();
         let recorder: Recorder = Arc::new(move |record: OwnEntry| {
             // The entry need not be durable at once, and waits for nothing: the queue has the same
@@ -67,10 +65,9 @@ impl Delivering {
         });
         Ok(Self {
             memory,
-            reader: AuditReader::open(layout.root())?,
+            reader: AuditReader::open(log.dir())?,
             source: log.stream().source().into(),
             log,
-            layout,
             recorder,
         })
     }
@@ -81,18 +78,17 @@ impl Delivering {
             return;
         };
         let pulse = self.start_pulse();
-        let begun = Presence::begin(&self.source);
-        let mut written = Presence::default();
+        let mut presence = Presence::begin(&self.source);
+        let mut written = Vec::new();
         let mut known = Known::default();
         let mut tasks = Tasks::default();
-        let mut unusable = Unusable::default();
         let mut tidying = Tidying::default();
         loop {
             let tidied = tidying.go_on(&self.log, &self.reader);
             match self.look(&mut known).await {
                 Ok(mut open) => {
                     let ended = self
-                        .arrange(&mut tasks, &known.wanted, &mut unusable, &pulse)
+                        .arrange(&mut tasks, &known.wanted, &mut presence, &pulse)
                         .await;
                     if ended || tidied {
                         known.version = None;
@@ -105,11 +101,8 @@ impl Delivering {
                     tracing::warn!(target: "tracing_audit", "the webhooks can't be read: {error}");
                 }
             }
-            self.show(&begun, &mut written, &unusable).await;
-            if self
-                .run_prepared(&mut stop, &mut tasks, &mut unusable)
-                .await
-            {
+            self.show(&presence, &mut written).await;
+            if rest(&mut stop).await {
                 break;
             }
         }
@@ -121,7 +114,7 @@ impl Delivering {
     /// Waits until no other process delivers; `None` if it is to stop before that.
     async fn take_lock(&self, stop: &mut Stop) -> Option<Lock> {
         loop {
-            match Lock::try_take(&self.layout.lock(presence::LOCK)) {
+            match Lock::try_take(&self.log.layout().lock(presence::LOCK)) {
                 Ok(Some(lock)) => return Some(lock),
                 Ok(None) => {}
                 Err(error) => {
@@ -144,7 +137,7 @@ impl Delivering {
 
     /// Reads the requests of administrators, and the webhooks if they changed.
     async fn look(&self, known: &mut Known) -> Result<Open> {
-        let layout = self.layout.clone();
+        let layout = self.log.layout().clone();
         let last = known.version;
         let looked = blocking("reading the webhooks", move || {
             let open = request::open(&layout)?;
@@ -165,99 +158,69 @@ impl Delivering {
         Ok(open)
     }
 
-    /// Stops tasks whose webhooks were changed or removed, and prepares those that are missing.
+    /// Stops tasks whose webhooks were changed or removed, and begins those that are missing.
     /// True if a task has ended.
     async fn arrange(
         &self,
         tasks: &mut Tasks,
         wanted: &[Stored],
-        unusable: &mut Unusable,
+        presence: &mut Presence,
         pulse: &Pulse,
     ) -> bool {
-        unusable.keep(wanted);
         let mut has_ended = false;
-        for running in tasks.take_ended() {
+        for (name, running) in tasks.take_ended() {
             has_ended = true;
             let revision = running.revision.clone();
-            if let Err(reason) = running.ended().await {
-                unusable.note(revision, reason, BEGIN_AGAIN);
+            if let Err(failure) = running.ended().await {
+                self.note_failure(presence, &name, revision, &failure);
             }
+        }
+        presence.keep(wanted);
+        for running in tasks.running().filter(|running| running.is_prepared()) {
+            presence.forget(&running.revision.key);
         }
         tasks.stop_unwanted(wanted);
         for webhook in wanted {
-            if !unusable.waits(&webhook.key()) {
-                tasks.prepare(webhook, || self.prepare(webhook.clone(), pulse.clone()));
+            if !presence.waits(&webhook.key()) {
+                tasks.begin(webhook, self.prepare(webhook.clone(), pulse.clone()));
             }
         }
         has_ended
     }
 
-    /// Prepares the task of a webhook: reads certificates, secrets and its queue.
-    fn prepare(&self, webhook: Stored, pulse: Pulse) -> impl Future<Output = PreparedTask> + use<> {
-        let name = webhook.name.clone();
-        let revision = Revision::of(&webhook);
-        let layout = self.layout.clone();
+    /// What the task of a webhook does first: reads certificates, secrets and its queue.
+    fn prepare(
+        &self,
+        webhook: Stored,
+        pulse: Pulse,
+    ) -> impl FnOnce() -> Result<DeliveryTask> + Send + use<> {
         let reader = self.reader.clone();
         let source = Arc::clone(&self.source);
         let recorder = Arc::clone(&self.recorder);
         let memory = Arc::clone(&self.memory);
-        let prepare = move || {
-            let webhook = webhook.prepare()?;
-            DeliveryTask::new(webhook, layout, reader, pulse, source, recorder, &memory)
-        };
-        async move {
-            PreparedTask {
-                task: blocking("preparing a webhook", prepare).await,
-                name,
-                revision,
-            }
+        move || {
+            let served = Served::new(webhook, reader, source, &memory)?;
+            DeliveryTask::new(Arc::new(SystemClock::new()), served, pulse, recorder)
         }
     }
 
-    /// Runs tasks as they have been prepared, until the next look; true if it is to stop.
-    async fn run_prepared(
+    /// Notes that a webhook can't be served now, and records it if only its settings mend that.
+    fn note_failure(
         &self,
-        stop: &mut Stop,
-        tasks: &mut Tasks,
-        unusable: &mut Unusable,
-    ) -> bool {
-        let look = rest(stop);
-        tokio::pin!(look);
-        loop {
-            tokio::select! {
-                stops = &mut look => return stops,
-                Some(prepared) = tasks.prepared() => match prepared {
-                    Ok(prepared) => self.run_one(prepared, tasks, unusable),
-                    Err(error) => {
-                        tracing::error!(
-                            target: "tracing_audit",
-                            "preparing a webhook panicked: {error}"
-                        );
-                    }
-                },
-            }
-        }
-    }
-
-    fn run_one(&self, prepared: PreparedTask, tasks: &mut Tasks, unusable: &mut Unusable) {
-        let PreparedTask {
-            name,
-            revision,
-            task,
-        } = prepared;
-        if !tasks.accept(&name, &revision) {
-            return;
-        }
-        match task {
-            Ok(task) => {
-                unusable.forget(&revision.key);
-                tasks.run(name, revision, task);
-            }
-            Err(error) => {
-                let reason = error.to_string();
-                if unusable.note(revision, reason.clone(), PREPARE_AGAIN) {
-                    self.record_unusable(&name, reason);
+        presence: &mut Presence,
+        name: &str,
+        revision: Revision,
+        failure: &Failure,
+    ) {
+        let reason = failure.reason();
+        match failure {
+            Failure::Unprepared(_) => {
+                if presence.note(revision, reason.clone(), PREPARE_AGAIN) {
+                    self.record_unusable(name, reason);
                 }
+            }
+            Failure::Failed(_) | Failure::Panicked(_) => {
+                presence.note(revision, reason, BEGIN_AGAIN);
             }
         }
     }
@@ -273,19 +236,19 @@ impl Delivering {
 
     /// Shows other processes that this one delivers, and which webhooks it can't serve, if that is
     /// not what was written last.
-    async fn show(&self, begun: &Presence, written: &mut Presence, unusable: &Unusable) {
-        let now = begun.without(unusable.reasons());
-        if now == *written {
+    async fn show(&self, presence: &Presence, written: &mut Vec<u8>) {
+        let text = presence.text();
+        if text == *written {
             return;
         }
-        let layout = self.layout.clone();
-        let presence = now.clone();
+        let layout = self.log.layout().clone();
+        let now = text.clone();
         match blocking("writing which process delivers", move || {
-            presence.write(&layout)
+            Presence::write(&layout, &now)
         })
         .await
         {
-            Ok(()) => *written = now,
+            Ok(()) => *written = text,
             Err(error) => {
                 tracing::warn!(
                     target: "tracing_audit",

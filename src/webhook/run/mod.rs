@@ -8,17 +8,18 @@
 //! Dispatcher          the handle that the application holds; dropping it stops everything below
 //!  └─ Delivering      the loop of the thread `audit-webhooks`: once a second, it looks for changed
 //!      │              webhooks, requests of administrators, and tasks that have ended
-//!      ├─ Tasks       the tasks that run, and those that are being prepared
+//!      ├─ Tasks       at most one for each webhook, which prepares itself first
 //!      │   └─ DeliveryTask    (`task`) for each webhook: has the log read, makes deliveries,
-//!      │       │              has attempts made, and notes their outcomes in its queue
+//!      │       │              has attempts made, and notes their outcomes in its queue;
+//!      │       │              `served` is what its parts share
 //!      │       ├─ read        new entries and replays become deliveries and their bodies
 //!      │       ├─ attempt     one request and its outcome; `send` is the HTTP part
 //!      │       ├─ acks        deliveries that a receiver took but has not acknowledged
 //!      │       ├─ count       how many entries a replay will send
 //!      │       └─ reporter    entries about the webhook: `audit.delivery.*`
-//!      ├─ Unusable    the webhooks that can't be served, and why
 //!      ├─ Tidying     removes dead letters that have arrived since, once a minute
-//!      └─ presence    shows other processes who delivers: `state/dispatcher.json`
+//!      └─ Presence    shows other processes who delivers, and which webhooks can't be served:
+//!                     `state/dispatcher.json`
 //! pulse               the thread `audit-pulse`: wakes the tasks when the log has grown
 //! ```
 //!
@@ -45,11 +46,11 @@ pub(in crate::webhook) mod read;
 mod read_times;
 pub(in crate::webhook) mod reporter;
 pub(in crate::webhook) mod send;
+pub(in crate::webhook) mod served;
 mod stop;
 pub(in crate::webhook) mod task;
 mod tasks;
 mod tidying;
-mod unusable;
 
 pub use self::dispatcher::Dispatcher;
 use self::stop::Stop;

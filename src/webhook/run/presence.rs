@@ -4,14 +4,19 @@
 //! The dispatcher writes the file and holds `forward.lock`. The file counts only while that lock is
 //! held, because a process that dies leaves it behind.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
+use super::tasks::Revision;
 use crate::{
     entry::Timestamp,
     error::Result,
     store::{document::Document, layout::Layout, lock::Lock},
+    webhook::settings::stored::Stored,
 };
 
 /// The process that delivers the webhooks of a log.
@@ -29,7 +34,7 @@ pub struct DispatcherReport {
 }
 
 /// The contents of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::webhook) struct Presence {
     pub(in crate::webhook) dispatcher: Option<DispatcherReport>,
@@ -37,11 +42,15 @@ pub(in crate::webhook) struct Presence {
     unusable: BTreeMap<String, Unusable>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a webhook can't be served as it is set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Unusable {
-    /// Which state of its settings.
+    /// The revision of its settings. Another revision is tried at once.
     revision: u64,
     reason: String,
+    /// This revision is not tried again before.
+    #[serde(skip)]
+    again: Option<Instant>,
 }
 
 impl Presence {
@@ -59,18 +68,46 @@ impl Presence {
         }
     }
 
-    /// The same process with the webhooks that it can't serve: key, revision and reason.
-    pub(super) fn without(&self, unusable: impl Iterator<Item = (String, u64, String)>) -> Self {
-        let unusable = unusable.map(|(key, revision, reason)| (key, Unusable { revision, reason }));
-        Self {
-            dispatcher: self.dispatcher.clone(),
-            unusable: unusable.collect(),
-        }
+    /// Forgets the reasons of webhooks that were removed, changed or paused.
+    pub(super) fn keep(&mut self, wanted: &[Stored]) {
+        self.unusable.retain(|key, found| {
+            let mut wanted = wanted.iter();
+            wanted.any(|one| one.key() == *key && one.revision == found.revision)
+        });
     }
 
-    /// Not synced: after a loss of power nobody holds the lock.
-    pub(super) fn write(&self, layout: &Layout) -> Result<()> {
-        document(layout).write(&Document::text(self), false)
+    /// Whether the webhook of this key is not to be tried yet.
+    pub(super) fn waits(&self, key: &str) -> bool {
+        let found = self.unusable.get(key);
+        found.is_some_and(|found| found.again > Some(Instant::now()))
+    }
+
+    /// Notes that a webhook can't be served until `pause` has passed; true if the reason is another
+    /// one than before.
+    pub(super) fn note(&mut self, of: Revision, reason: String, pause: Duration) -> bool {
+        let before = self.unusable.get(&of.key);
+        let is_new = before.is_none_or(|one| one.reason != reason);
+        let unusable = Unusable {
+            revision: of.number,
+            reason,
+            again: Some(Instant::now() + pause),
+        };
+        self.unusable.insert(of.key, unusable);
+        is_new
+    }
+
+    /// Notes that the webhook of this key is served.
+    pub(super) fn forget(&mut self, key: &str) {
+        self.unusable.remove(key);
+    }
+
+    pub(super) fn text(&self) -> Vec<u8> {
+        Document::text(self)
+    }
+
+    /// Writes its text. Not synced: after a loss of power nobody holds the lock.
+    pub(super) fn write(layout: &Layout, text: &[u8]) -> Result<()> {
+        document(layout).write(text, false)
     }
 
     /// The presence of the process that delivers; empty if none does.
@@ -105,19 +142,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         std::fs::create_dir_all(dir.path().join("state/locks")).unwrap();
-        assert_eq!(Presence::read(&layout).unwrap(), Presence::default());
-        let presence = Presence::begin("shop");
-        let unusable = [("siem.1".to_owned(), 7, "no key".to_owned())];
-        let presence = presence.without(unusable.into_iter());
-        presence.write(&layout).unwrap();
-        assert_eq!(Presence::read(&layout).unwrap(), Presence::default());
+        let delivers = || Presence::read(&layout).unwrap().dispatcher;
+        assert_eq!(delivers(), None);
+        let mut presence = Presence::begin("shop");
+        let revision = Revision {
+            key: "siem.1".to_owned(),
+            number: 7,
+        };
+        presence.note(revision, "no key".to_owned(), Duration::from_secs(60));
+        Presence::write(&layout, &presence.text()).unwrap();
+        assert_eq!(delivers(), None);
         let lock = Lock::try_take(&layout.lock(LOCK)).unwrap().unwrap();
         let read = Presence::read(&layout).unwrap();
-        assert_eq!(read, presence);
+        assert_eq!(read.text(), presence.text());
         assert_eq!(read.problem("siem.1", 7), Some("no key"));
         assert_eq!(read.problem("siem.1", 8), None, "it was changed since");
         assert_eq!(read.problem("siem.2", 7), None);
         drop(lock);
-        assert_eq!(Presence::read(&layout).unwrap(), Presence::default());
+        assert_eq!(delivers(), None);
     }
 }

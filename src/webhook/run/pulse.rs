@@ -162,10 +162,13 @@ impl Looker {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _, path::Path};
+    use std::{fs, io::Write as _};
 
     use super::*;
-    use crate::{query::AuditReader, store::layout::Layout, webhook::queue::replay};
+    use crate::{
+        query::AuditReader,
+        webhook::{queue::replay, testing},
+    };
 
     /// Whether the pulse changes soon.
     async fn comes(pulse: &mut Pulse) -> bool {
@@ -180,21 +183,12 @@ mod tests {
         while tokio::time::timeout(quiet, pulse.changed()).await.is_ok() {}
     }
 
-    fn log(dir: &Path) -> Layout {
-        let layout = Layout::new(dir);
-        for part in [layout.live_dir(), layout.sealed_dir(), layout.locks_dir()] {
-            fs::create_dir_all(part).unwrap();
-        }
-        fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
-        layout
-    }
-
     const STEM: &str = "20261121T101500.123456Z-billing-7f3a9c04d1e2-00000042";
 
     #[tokio::test]
     async fn it_comes_when_the_log_grows_and_when_a_replay_is_asked_for() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = log(dir.path());
+        let layout = testing::layout(dir.path());
         let reader = AuditReader::open(dir.path()).unwrap();
         let mut pulse = start(reader.files()).unwrap();
         settle(&mut pulse).await;
@@ -221,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_comes_sealed_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = log(dir.path());
+        let layout = testing::layout(dir.path());
         let reader = AuditReader::open(dir.path()).unwrap();
         let mut pulse = start(reader.files()).unwrap();
         settle(&mut pulse).await;
@@ -234,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn the_thread_ends_with_its_last_listener() {
         let dir = tempfile::tempdir().unwrap();
-        log(dir.path());
+        testing::layout(dir.path());
         let reader = AuditReader::open(dir.path()).unwrap();
         let files = Arc::downgrade(reader.files());
         let pulse = start(reader.files()).unwrap();

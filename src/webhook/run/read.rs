@@ -1,41 +1,30 @@
 //! What is to be sent: read from the log behind where it was read before, and from what is to be
-//! replayed, and put into deliveries. Their bodies are made here too, so that no delivery is longer
-//! than a body may be; those that there is memory for are kept until they are sent.
+//! replayed, and put into deliveries.
 //!
+//! Here is when something is read; `source` reads the log, and `replaying` what is replayed.
 //! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
 //! not in a delivery waits in the log.
 
 pub(in crate::webhook) mod past_batches;
 pub(in crate::webhook) mod replaying;
+mod source;
 
-use std::{
-    future::{pending, ready},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    task::{JoinError, JoinHandle, spawn_blocking},
-};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
+use self::source::BatchSource;
 use crate::{
     error::{Error, Result},
-    query::{AuditReader, Placed, Places, RawEntry, Room, Tail},
-    store::layout::Layout,
+    query::Places,
     webhook::{
-        queue::{
-            Delivery, Queue, Replaying,
-            batches::Batches,
-            body::{self, Body, LONGEST},
-            dead_letter::At,
-            memory::Share,
-        },
+        queue::{Delivery, Queue, Replaying},
         run::{
-            blocking::panicked, pulse::Pulse, read::past_batches::PastBatches,
+            blocking::{ended, panicked},
+            pulse::Pulse,
             read_times::ReadTimes,
+            served::Served,
         },
-        settings::{Batching, Prepared, stored::Watch},
     },
 };
 
@@ -46,18 +35,10 @@ const MOST_ENTRIES: usize = 20_000;
 const ENOUGH_FRESH: usize = 128;
 /// While fewer than so many were not tried yet, there is room for some more.
 const KEPT_FOR_FRESH: usize = 8;
-/// Entries read at a time, and batches of them.
-const READ: usize = 256;
-const READ_BATCHES: usize = 8;
-/// Bytes of entries read at a time: several full bodies, so that few bodies are a small rest.
-const READ_BYTES: usize = 1 << 20;
-/// Bytes of the log that are looked at in one read, because other webhooks wait for their turn.
-const SCAN_BYTES: usize = 16 << 20;
-
 pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
     log_reader: Option<BatchSource>,
-    share: Arc<Share>,
+    webhook: Arc<Served>,
     reading: Option<JoinHandle<DoneReading>>,
     times: ReadTimes,
     replays_turn: bool,
@@ -88,52 +69,11 @@ pub(in crate::webhook) enum Source {
     Replay(u64, Option<Replaying>),
 }
 
-/// The reader of one webhook.
-struct BatchSource {
-    reader: AuditReader,
-    layout: Layout,
-    /// The log's source, for formats.
-    source: Arc<str>,
-    share: Arc<Share>,
-    tail: Option<Tail>,
-    /// Read, and not in a delivery yet: waiting for more to come with them.
-    read: Vec<Placed>,
-    bytes: usize,
-    since: Option<Instant>,
-    /// The dead letters that are being replayed.
-    letters: Option<Vec<At>>,
-    made: Arc<Batches>,
-    /// The batches that were made before, while entries are being replayed.
-    past: Option<PastBatches>,
-    settings: Watch,
-}
-
 impl BatchReader {
-    pub(in crate::webhook) fn new(
-        reader: AuditReader,
-        layout: Layout,
-        pulse: Pulse,
-        source: Arc<str>,
-        share: Arc<Share>,
-        made: Arc<Batches>,
-    ) -> Self {
-        let log_reader = BatchSource {
-            reader,
-            layout,
-            source,
-            share: Arc::clone(&share),
-            tail: None,
-            read: Vec::new(),
-            bytes: 0,
-            since: None,
-            letters: None,
-            made,
-            past: None,
-            settings: Watch::default(),
-        };
+    pub(in crate::webhook) fn new(webhook: Arc<Served>, pulse: Pulse) -> Self {
         Self {
-            log_reader: Some(log_reader),
-            share,
+            log_reader: Some(BatchSource::new(Arc::clone(&webhook))),
+            webhook,
             reading: None,
             times: ReadTimes::new(pulse),
             replays_turn: false,
@@ -150,60 +90,54 @@ impl BatchReader {
     }
 
     /// Begins to read, if it is time. `saved` says whether the queue on disk is as this one.
-    pub(in crate::webhook) fn read_on(
-        &mut self,
-        webhook: &Arc<Prepared>,
-        queue: &Queue,
-        saved: bool,
-    ) {
+    pub(in crate::webhook) fn read_on(&mut self, queue: &Queue, saved: bool) {
         if self.due(queue).is_none_or(|due| due > Instant::now()) {
             return;
         }
         let Some(mut log_reader) = self.log_reader.take() else {
             return;
         };
-        let webhook = Arc::clone(webhook);
+        let wanted = self.wanted(queue, saved, log_reader.begins());
+        // Others need no turn: a filter of a replay that lets few through looks at much of the log.
+        let needs_turn = matches!(wanted, Wanted::Log(_));
+        let webhook = Arc::clone(&self.webhook);
+        self.reading = Some(tokio::spawn(async move {
+            let turn = match needs_turn {
+                true => webhook.share.reading().await,
+                false => None,
+            };
+            let read = spawn_blocking(move || {
+                let _turn = turn;
+                let found = log_reader.read(wanted);
+                (log_reader, found)
+            });
+            read.await
+        }));
+    }
+
+    /// What is to be read next.
+    fn wanted(&mut self, queue: &Queue, saved: bool, begins: bool) -> Wanted {
         let replaying = queue.replaying.is_some();
         if !replaying && self.times.looks_for_replays(saved) {
-            let after = queue.replay;
-            self.reading = Some(begun(ready(None), move || {
-                let found = log_reader
-                    .look_for_replays(&webhook, after)
-                    .unwrap_or_else(|error| ReadBatch::problem(&error));
-                (log_reader, Ok(found))
-            }));
-            return;
+            return Wanted::NextReplay {
+                after: queue.replay,
+            };
         }
         self.replays_turn = !self.replays_turn && replaying && self.times.may_replay();
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
-            let number = queue.replay;
-            let cursor = queue.cursor.clone();
-            // Without a turn: a filter that lets few through looks at much of the log.
-            self.reading = Some(begun(ready(None), move || {
-                let found = log_reader
-                    .replay(&webhook, number, replaying, &cursor)
-                    .unwrap_or_else(|error| ReadBatch::problem(&error));
-                (log_reader, Ok(found))
-            }));
-            return;
+            return Wanted::Replay {
+                number: queue.replay,
+                replaying,
+                cursor: queue.cursor.clone(),
+            };
         }
         self.times.reads_log();
-        let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
-        let share = Arc::clone(&self.share);
-        let turn = async move { share.reading().await };
-        self.reading = Some(begun(turn, move || {
-            let found = log_reader.read_log(&webhook, places);
-            (log_reader, found)
-        }));
+        Wanted::Log(begins.then(|| queue.cursor.clone()))
     }
 
     /// Waits for what is being read; for ever if nothing is.
     pub(in crate::webhook) async fn read(&mut self) -> Result<ReadBatch> {
-        let Some(reading) = &mut self.reading else {
-            return pending().await;
-        };
-        let done = reading.await.flatten();
-        self.reading = None;
+        let done = ended(&mut self.reading).await.flatten();
         let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
         self.log_reader = Some(log_reader);
         let found = found?;
@@ -212,19 +146,18 @@ impl BatchReader {
     }
 }
 
-/// Begins a read on a thread for that, when it is its turn.
-fn begun(
-    turn: impl Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static,
-    read: impl FnOnce() -> (BatchSource, Result<ReadBatch>) + Send + 'static,
-) -> JoinHandle<DoneReading> {
-    tokio::spawn(async move {
-        let turn = turn.await;
-        let read = spawn_blocking(move || {
-            let _turn = turn;
-            read()
-        });
-        read.await
-    })
+/// What is to be read.
+enum Wanted {
+    /// The first replay that was asked for after the one of this number.
+    NextReplay { after: u64 },
+    /// The next part of a replay, while the log was read as far as this cursor.
+    Replay {
+        number: u64,
+        replaying: Replaying,
+        cursor: Places,
+    },
+    /// The log: from this cursor, if it wasn't read before.
+    Log(Option<Places>),
 }
 
 impl ReadBatch {
@@ -271,194 +204,4 @@ fn has_room(queue: &Queue) -> bool {
         MOST_DELIVERIES
     };
     queue.deliveries.len() < most && entries < MOST_ENTRIES && fresh < ENOUGH_FRESH
-}
-
-impl BatchSource {
-    fn read_log(&mut self, webhook: &Prepared, places: Option<Places>) -> Result<ReadBatch> {
-        let mut tail = match (self.tail.take(), places) {
-            (Some(tail), _) => tail,
-            (None, places) => {
-                (self.read, self.bytes, self.since) = (Vec::new(), 0, None);
-                self.reader.resume(
-                    webhook.selection.filter.clone(),
-                    &places.unwrap_or_default(),
-                )?
-            }
-        };
-        let limit = match webhook.batch {
-            Some(batch) => (batch.max_entries * READ_BATCHES)
-                .min(2000)
-                .saturating_sub(self.read.len())
-                .max(1),
-            None => READ,
-        };
-        let room = Room {
-            entries: limit,
-            bytes: READ_BYTES,
-            scanned: SCAN_BYTES,
-        };
-        let found = tail.poll_within(room)?;
-        // An entry that was recorded after a change of the settings is sent as they say. So they
-        // are looked at after the log; the tail is dropped, and with it how far it has read.
-        // Settings that can't be read let nothing be sent; the dispatcher reports them.
-        let outdated = self.settings.is_outdated(&self.layout, webhook);
-        if outdated.unwrap_or(true) {
-            return Ok(ReadBatch::outdated());
-        }
-        for placed in found {
-            if webhook.selection.wants(&placed.entry) {
-                self.bytes += placed.entry.line().len();
-                self.read.push(placed);
-            }
-        }
-        let problems: Vec<String> = tail
-            .take_problems()
-            .into_iter()
-            .map(|problem| format!("{}: {}", problem.file, problem.what))
-            .collect();
-        let (places, behind) = (tail.places(), tail.is_behind());
-        let hindered = tail.is_hindered();
-        self.tail = Some(tail);
-        let waits_until = self.waits_until(webhook);
-        if waits_until.is_some() {
-            return Ok(ReadBatch {
-                behind,
-                hindered,
-                waits_until,
-                problems,
-                ..ReadBatch::other(Source::Log(None), Vec::new())
-            });
-        }
-        let read = std::mem::take(&mut self.read);
-        (self.bytes, self.since) = (0, None);
-        let most = self.most_bytes();
-        let bundles = bundles(read, webhook.batch, most, |placed| {
-            placed.entry.line().len()
-        });
-        let deliveries = bundles
-            .into_iter()
-            .map(|placed| Delivery::placed(&webhook.name, placed));
-        let deliveries = self.with_bodies(webhook, deliveries);
-        Ok(ReadBatch {
-            behind,
-            hindered,
-            problems,
-            ..ReadBatch::other(Source::Log(Some(places)), deliveries)
-        })
-    }
-
-    /// Until when entries that were read wait for others to fill their batch, if they do.
-    fn waits_until(&mut self, webhook: &Prepared) -> Option<Instant> {
-        let batch = webhook.batch.filter(|_| !self.read.is_empty())?;
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let until = since + Duration::from_millis(batch.max_wait_ms);
-        let is_full = self.read.len() >= batch.max_entries || self.bytes >= self.most_bytes();
-        (!is_full && Instant::now() < until).then_some(until)
-    }
-
-    /// The bytes of lines that make a full body; so many at most wait for others to fill their
-    /// batch.
-    fn most_bytes(&self) -> usize {
-        // Entries differ: one body in a few would be too long otherwise.
-        let full = self.share.lines_for(LONGEST / 10 * 9);
-        full.min(self.share.size() / 4)
-    }
-
-    /// The deliveries, none of which is too long, with their bodies as far as there is memory.
-    fn with_bodies(
-        &self,
-        webhook: &Prepared,
-        made: impl Iterator<Item = (Delivery, Vec<RawEntry>)>,
-    ) -> Vec<Delivery> {
-        let mut deliveries = Vec::new();
-        for (delivery, entries) in made {
-            self.with_body(webhook, delivery, entries, &mut deliveries);
-        }
-        deliveries
-    }
-
-    fn with_body(
-        &self,
-        webhook: &Prepared,
-        mut delivery: Delivery,
-        entries: Vec<RawEntry>,
-        deliveries: &mut Vec<Delivery>,
-    ) {
-        let batch = webhook.batch.is_some();
-        if !batch
-            && !self
-                .share
-                .has_room(self.share.expected(body::lines(&entries)))
-        {
-            // It can't be too long, and would not be kept.
-            deliveries.push(delivery);
-            return;
-        }
-        // The attempt finds again that the format can't encode them, and says so.
-        if let Ok(mut body) = Body::of(webhook, &self.source, &delivery.id, &entries) {
-            self.share.saw(body::lines(&entries), body.len());
-            if body.is_too_long() {
-                drop(body);
-                for (half, entries) in delivery.split(&webhook.name, entries) {
-                    self.with_body(webhook, half, entries, deliveries);
-                }
-                return;
-            }
-            body.held = self.share.try_hold(body.len());
-            delivery.body = body.held.is_some().then_some(body);
-        }
-        if batch {
-            delivery.line = delivery.line_of(&webhook.format_digest, &entries);
-        }
-        deliveries.push(delivery);
-    }
-}
-
-/// The items of each request, in order: no more bytes than `most_bytes`, unless one item has more.
-pub(in crate::webhook) fn bundles<T>(
-    items: Vec<T>,
-    batch: Option<Batching>,
-    most_bytes: usize,
-    len: impl Fn(&T) -> usize,
-) -> Vec<Vec<T>> {
-    let most = batch.map_or(1, |batch| batch.max_entries);
-    let (mut bundles, mut bytes): (Vec<Vec<T>>, usize) = (Vec::new(), 0);
-    for item in items {
-        let len = len(&item);
-        match bundles
-            .last_mut()
-            .filter(|bundle| bundle.len() < most && bytes + len <= most_bytes)
-        {
-            Some(bundle) => bundle.push(item),
-            None => {
-                bundles.push(vec![item]);
-                bytes = 0;
-            }
-        }
-        bytes += len;
-    }
-    bundles
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_request_has_no_more_entries_or_bytes_than_it_may(
-            lens in proptest::collection::vec(1_usize..400_000, 0..60),
-            most in proptest::option::of(1_usize..10),
-        ) {
-            let batch = most.map(|max_entries| Batching { max_entries, ..Batching::default() });
-            let bundles = bundles(lens.clone(), batch, LONGEST, |len| *len);
-            prop_assert_eq!(bundles.concat(), lens);
-            for bundle in bundles {
-                prop_assert!(!bundle.is_empty() && bundle.len() <= most.unwrap_or(1));
-                prop_assert!(bundle.len() == 1 || bundle.iter().sum::<usize>() <= LONGEST);
-            }
-        }
-    }
 }

@@ -95,40 +95,32 @@ impl Reporter {
         }
     }
 
-    fn record(
-        &self,
-        event_type: &'static str,
-        severity: Severity,
-        text: &str,
-        details: impl FnOnce(OwnEntry) -> OwnEntry,
-    ) {
-        let record = OwnEntry::new(event_type, severity, text);
-        (self.recorder)(details(record.detail("webhook", self.webhook.as_str())));
+    /// An entry about the webhook.
+    fn entry(&self, event_type: &'static str, severity: Severity, text: &str) -> OwnEntry {
+        OwnEntry::new(event_type, severity, text).detail("webhook", self.webhook.as_str())
     }
 
     pub(in crate::webhook) fn failing(&self, answer: &str) {
         let text = "Deliveries to a webhook fail";
-        let details = |entry: OwnEntry| entry.detail("answer", answer);
-        self.record("audit.delivery.failing", Severity::Warning, text, details);
+        let entry = self.entry("audit.delivery.failing", Severity::Warning, text);
+        (self.recorder)(entry.detail("answer", answer));
     }
 
     pub(in crate::webhook) fn parked(&self, answer: &str) {
         let text = "Deliveries to a webhook have failed for days; one request an hour finds out whether the receiver is back";
-        let details = |entry: OwnEntry| entry.detail("answer", answer);
-        self.record("audit.delivery.parked", Severity::Error, text, details);
+        let entry = self.entry("audit.delivery.parked", Severity::Error, text);
+        (self.recorder)(entry.detail("answer", answer));
     }
 
     pub(in crate::webhook) fn recovered(&self) {
         let text = "Deliveries to a webhook succeed again";
-        self.record("audit.delivery.recovered", Severity::Info, text, |entry| {
-            entry
-        });
+        (self.recorder)(self.entry("audit.delivery.recovered", Severity::Info, text));
     }
 
     pub(in crate::webhook) fn gone(&self, waiting_deliveries: usize) {
         let text = "The receiver of a webhook answered that it is gone; entries are no longer sent";
-        let details = |entry: OwnEntry| entry.detail("waiting_deliveries", waiting_deliveries);
-        self.record("audit.delivery.gone", Severity::Error, text, details);
+        let entry = self.entry("audit.delivery.gone", Severity::Error, text);
+        (self.recorder)(entry.detail("waiting_deliveries", waiting_deliveries));
     }
 
     /// Notes that a receiver took a delivery and rejected so many of its entries.
@@ -152,13 +144,13 @@ impl Reporter {
         let error = Severity::Error;
         if let Some(dead) = self.dead.take(at_once) {
             let text = "Deliveries to a webhook were given up; they are dead letters now";
-            let details = |entry| dead.details(entry);
-            self.record("audit.delivery.dead_lettered", error, text, details);
+            let entry = self.entry("audit.delivery.dead_lettered", error, text);
+            (self.recorder)(dead.details(entry));
         }
         if let Some(rejected) = self.rejected.take(at_once) {
             let text = "The receiver of a webhook rejected entries; they are not sent again";
-            let details = |entry| rejected.details(entry);
-            self.record("audit.delivery.rejected", error, text, details);
+            let entry = self.entry("audit.delivery.rejected", error, text);
+            (self.recorder)(rejected.details(entry));
         }
     }
 
@@ -172,8 +164,8 @@ impl Reporter {
         self.unreadable_recorded = Some(Instant::now());
         let count = std::mem::take(&mut self.unreadable);
         let text = "Entries for a webhook could not be read";
-        let details = |entry: OwnEntry| entry.detail("count", count).detail("last", last.as_str());
-        self.record("audit.delivery.unreadable", Severity::Error, text, details);
+        let entry = self.entry("audit.delivery.unreadable", Severity::Error, text);
+        (self.recorder)(entry.detail("count", count).detail("last", last.as_str()));
     }
 }
 

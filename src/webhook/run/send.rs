@@ -25,27 +25,19 @@ pub(in crate::webhook) struct Sent {
     pub(in crate::webhook) verdict: Verdict,
     /// How long the receiver wants to be left alone.
     pub(in crate::webhook) retry_after: Option<Duration>,
-    /// The attempt as administrators see it, if anything was sent.
-    pub(in crate::webhook) attempt: Option<Attempt>,
+    /// The attempt as administrators see it.
+    pub(in crate::webhook) attempt: Attempt,
 }
 
-/// Sends a delivery's body once, which is the attempt of this number.
+/// Sends a delivery's body once, which is the attempt of this number. An error says why it can't be
+/// sent, now or later: the format has no request for it.
 pub(in crate::webhook) async fn send(
     webhook: &Prepared,
     id: &str,
     mut body: Body,
     number: u32,
-) -> Sent {
-    let headers = match headers(webhook, id, &body.encoded) {
-        Ok(headers) => headers,
-        Err(reason) => {
-            return Sent {
-                verdict: Verdict::Unencodable { reason },
-                retry_after: None,
-                attempt: None,
-            };
-        }
-    };
+) -> Result<Sent, String> {
+    let headers = headers(webhook, id, &body.encoded)?;
     let client = &webhook.client;
     let bytes = std::mem::take(&mut body.encoded.body);
     let answer = client.post(&webhook.url, headers, bytes).await;
@@ -67,11 +59,11 @@ pub(in crate::webhook) async fn send(
             _ => verdict,
         };
     }
-    Sent {
+    Ok(Sent {
         verdict,
         retry_after: answer.retry_after,
-        attempt: Some(attempt),
-    }
+        attempt,
+    })
 }
 
 /// The attempt as administrators see it.

@@ -27,20 +27,15 @@ use tokio::{
 use self::outcome::Done;
 use crate::{
     error::{Error, Result},
-    query::AuditReader,
-    store::{
-        clock::{Clock, SystemClock},
-        layout::Layout,
-    },
+    store::clock::Clock,
     webhook::{
         queue::{
-            Queue,
+            Delivery, Queue,
             attempts::{self, Attempt, History, HistorySaves},
-            batches::Batches,
             circuit::Pace,
             clock::QueueClock,
             document,
-            memory::{Held, Memory, Share},
+            memory::Held,
             next::{self, Next},
             request::Request,
             save::Saves,
@@ -48,14 +43,15 @@ use crate::{
         run::{
             Stop,
             acks::Acks,
-            attempt::{AttemptOutcome, Job, Letters},
+            attempt::{AttemptOutcome, Job},
             blocking::blocking,
             count::Counting,
             pulse::Pulse,
             read::{BatchReader, MOST_DELIVERIES, ReadBatch, Source},
             reporter::{Recorder, Reporter},
+            served::Served,
         },
-        settings::{DeliveryOrder, Prepared},
+        settings::DeliveryOrder,
     },
 };
 
@@ -70,12 +66,7 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 
 pub(in crate::webhook) struct DeliveryTask {
-    webhook: Arc<Prepared>,
-    layout: Layout,
-    reader: AuditReader,
-    source: Arc<str>,
-    letters: Letters,
-    share: Arc<Share>,
+    webhook: Arc<Served>,
     /// The next attempt waits for the memory of others of this webhook.
     lacks_memory: bool,
     queue: Queue,
@@ -92,7 +83,6 @@ pub(in crate::webhook) struct DeliveryTask {
     history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
     summary_saved: Instant,
-    made: Arc<Batches>,
     /// The ids of the deliveries that were given up last.
     given_up: VecDeque<String>,
     reporter: Reporter,
@@ -101,81 +91,46 @@ pub(in crate::webhook) struct DeliveryTask {
 impl DeliveryTask {
     /// Reads what is kept of the webhook, so on a thread for that.
     pub(in crate::webhook) fn new(
-        webhook: Prepared,
-        layout: Layout,
-        reader: AuditReader,
-        pulse: Pulse,
-        source: Arc<str>,
-        recorder: Recorder,
-        memory: &Arc<Memory>,
-    ) -> Result<Self> {
-        let clock = Arc::new(SystemClock::new());
-        Self::by_clock(
-            clock, webhook, layout, reader, pulse, source, recorder, memory,
-        )
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "for tests, what `new` takes and a clock"
-    )]
-    fn by_clock(
         clock: Arc<dyn Clock>,
-        webhook: Prepared,
-        layout: Layout,
-        reader: AuditReader,
+        webhook: Served,
         pulse: Pulse,
-        source: Arc<str>,
         recorder: Recorder,
-        memory: &Arc<Memory>,
     ) -> Result<Self> {
-        let mut queue = Queue::read(&layout, &webhook.key)?.ok_or_else(|| {
-            let path = document(&layout, &webhook.key).path().to_owned();
+        let layout = webhook.layout();
+        let mut queue = Queue::read(layout, &webhook.key)?.ok_or_else(|| {
+            let path = document(layout, &webhook.key).path().to_owned();
             Error::damaged(
                 path,
                 "it is gone, and with it the webhook's cursor; remove the \
                 webhook, add it again, and replay",
             )
         })?;
-        queue.migrate(&layout, &webhook.key)?;
+        queue.migrate(layout, &webhook.key)?;
         for (key, delivery) in (0..).zip(&mut queue.deliveries) {
             delivery.key = key;
         }
         let clock = queue.resume_clock(clock);
-        let changed = queue.revision != webhook.revision;
+        let changed = queue.revision != webhook.stored.revision;
         if changed {
             // An administrator has changed something, so earlier failures no longer count.
-            (queue.revision, queue.circuit) = (webhook.revision, Default::default());
+            (queue.revision, queue.circuit) = (webhook.stored.revision, Default::default());
             (queue.status.gone, queue.status.parked) = (false, false);
             queue
                 .deliveries
                 .iter_mut()
                 .for_each(|delivery| delivery.early = Some(0));
         }
-        let share = memory.share();
-        let made = Arc::new(Batches::new(&layout, &webhook.key, reader.clone()));
+        let webhook = Arc::new(webhook);
         Ok(Self {
             reporter: Reporter::new(recorder, &webhook.name),
-            history: History::load(&layout, &webhook.key),
-            batches: BatchReader::new(
-                reader.clone(),
-                layout.clone(),
-                pulse.clone(),
-                Arc::clone(&source),
-                Arc::clone(&share),
-                Arc::clone(&made),
-            ),
+            history: History::load(webhook.layout(), &webhook.key),
+            batches: BatchReader::new(Arc::clone(&webhook), pulse.clone()),
             counting: Counting::default(),
-            letters: Letters::new(layout.clone(), &webhook.key),
-            share,
             lacks_memory: false,
             acks: Acks::new(),
             pulse,
             pace: webhook.most_per_second.map(Pace::new),
-            webhook: Arc::new(webhook),
-            layout,
-            reader,
-            source,
+            webhook,
             next_key: queue.deliveries.len() as u64,
             queue,
             clock,
@@ -184,7 +139,6 @@ impl DeliveryTask {
             history_saving: None,
             saves: Saves::new(changed),
             summary_saved: Instant::now(),
-            made,
             given_up: VecDeque::new(),
         })
     }
@@ -201,9 +155,9 @@ impl DeliveryTask {
         self.asked(&requests.borrow_and_update().clone());
         while stop.borrow().is_none() && !self.queue.status.gone {
             self.clock.count_sleep();
-            self.share.fails(self.queue.circuit.is_open());
+            self.webhook.share.fails(self.queue.circuit.is_open());
             let saved = self.saves.are_done();
-            self.batches.read_on(&self.webhook, &self.queue, saved);
+            self.batches.read_on(&self.queue, saved);
             self.drop_cancelled();
             self.give_up_skipped();
             self.start();
@@ -250,16 +204,15 @@ impl DeliveryTask {
         let Self {
             queue,
             history,
-            layout,
             webhook,
-            made,
             ..
         } = self;
         blocking("saving a queue", move || {
-            made.write();
+            let (layout, key) = (webhook.layout(), &webhook.key);
+            webhook.made.write();
             // The history is worth no error.
-            let _ = attempts::document(&layout, &webhook.key).write(&history.text(), false);
-            queue.save(&layout, &webhook.key)
+            let _ = attempts::document(layout, key).write(&history.text(), false);
+            queue.save(layout, key)
         })
         .await?;
         // The task of a receiver that is gone does nothing more, until the webhook is changed.
@@ -311,7 +264,6 @@ impl DeliveryTask {
         self.saves.soon |= batched && !read.deliveries.is_empty();
         self.saves.unsaved |= !read.deliveries.is_empty();
         self.reporter.unreadable(&read.problems);
-        let now = self.clock.now();
         for mut delivery in read.deliveries {
             // A dead letter can be asked for twice.
             let mut others = self.queue.deliveries.iter_mut();
@@ -322,10 +274,8 @@ impl DeliveryTask {
                 continue;
             }
             self.note_batch(&mut delivery);
-            (delivery.key, delivery.save) = (self.next_key, save);
-            (delivery.due, delivery.replay) = (now, replay);
-            self.next_key += 1;
-            self.queue.deliveries.push_back(delivery);
+            (delivery.save, delivery.replay) = (save, replay);
+            self.enter(self.queue.deliveries.len(), delivery);
         }
         match read.source {
             Source::Log(Some(places)) => {
@@ -339,6 +289,17 @@ impl DeliveryTask {
                 self.saves.unsaved = true;
             }
         }
+    }
+
+    /// Puts a delivery that is due now into the queue.
+    fn enter(&mut self, at: usize, delivery: Delivery) {
+        let delivery = Delivery {
+            key: self.next_key,
+            due: self.clock.now(),
+            ..delivery
+        };
+        self.next_key += 1;
+        self.queue.deliveries.insert(at, delivery);
     }
 
     /// The delivery that may go next at this time.
@@ -373,7 +334,8 @@ impl DeliveryTask {
         let delivery = &self.queue.deliveries[at];
         let lines = delivery.contents.bytes();
         let body = delivery.body.as_ref();
-        body.is_none().then(|| lines + self.share.expected(lines))
+        body.is_none()
+            .then(|| lines + self.webhook.share.expected(lines))
     }
 
     /// Whether there is memory for an attempt. If there isn't, the bodies of deliveries that only
@@ -384,17 +346,17 @@ impl DeliveryTask {
             return true;
         };
         let mut waiting = self.queue.deliveries.iter_mut().rev();
-        while !self.share.has_room(needs) {
+        while !self.webhook.share.has_room(needs) {
             match waiting.find(|delivery| delivery.body.is_some()) {
                 Some(delivery) => delivery.body = None,
-                None => return self.share.held() == 0,
+                None => return self.webhook.share.held() == 0,
             }
         }
         true
     }
 
     fn hold(&self, at: usize) -> Option<Held> {
-        Some(self.share.hold(self.needs(at)?))
+        Some(self.webhook.share.hold(self.needs(at)?))
     }
 
     /// Makes room for what is fresh, where a webhook takes other entries and there are too many
@@ -459,10 +421,6 @@ impl DeliveryTask {
         let (body, contents) = (delivery.body.take(), delivery.contents.clone());
         Job {
             webhook: Arc::clone(&self.webhook),
-            source: Arc::clone(&self.source),
-            reader: self.reader.clone(),
-            letters: self.letters.clone(),
-            share: Arc::clone(&self.share),
             id: delivery.id.clone(),
             number: delivery.attempts + 1,
             early,

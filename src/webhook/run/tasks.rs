@@ -1,19 +1,30 @@
 //! The tasks of a dispatcher: at most one for each name of a webhook.
+//!
+//! A task prepares itself first: it reads certificates, secrets and its queue, which may take long,
+//! because the files can be anywhere. A task that is told to stop meanwhile ends at once, so that a
+//! change of the settings never waits for such a file.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::{
     sync::watch,
-    task::{JoinError, JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle},
     time::Instant,
 };
 
 use super::{
+    blocking::blocking,
     stop::{STOP_WITHIN, Stopper, attempts_end},
     task::DeliveryTask,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     webhook::{queue::request::Request, settings::stored::Stored},
 };
 
@@ -26,7 +37,7 @@ pub(super) struct Revision {
 }
 
 impl Revision {
-    pub(super) fn of(webhook: &Stored) -> Self {
+    fn of(webhook: &Stored) -> Self {
         Self {
             key: webhook.key(),
             number: webhook.revision,
@@ -36,96 +47,85 @@ impl Revision {
 
 /// The tasks, under the names of their webhooks.
 #[derive(Default)]
-pub(super) struct Tasks {
-    running: HashMap<String, Running>,
-    /// The work of preparing tasks. It may take long: files of secrets can be anywhere.
-    preparing: JoinSet<PreparedTask>,
-    /// The revision that is being prepared for each name. What is prepared for another one, because
-    /// the webhook was changed or removed meanwhile, is dropped.
-    awaited: HashMap<String, Revision>,
-}
-
-/// A task that has been prepared, or the reason why it can't be.
-pub(super) struct PreparedTask {
-    pub(super) name: String,
-    pub(super) revision: Revision,
-    pub(super) task: Result<DeliveryTask>,
-}
+pub(super) struct Tasks(HashMap<String, Running>);
 
 pub(super) struct Running {
     pub(super) revision: Revision,
     stop: Stopper,
     requests: watch::Sender<Vec<Request>>,
-    task: JoinHandle<Result<()>>,
+    is_prepared: Arc<AtomicBool>,
+    task: JoinHandle<Result<(), Failure>>,
+}
+
+/// Why a task has ended by itself.
+pub(super) enum Failure {
+    /// The webhook's settings can't be used.
+    Unprepared(Error),
+    /// This machine has a problem, such as one with its disk.
+    Failed(Error),
+    Panicked(JoinError),
+}
+
+impl Failure {
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Unprepared(error) | Self::Failed(error) => error.to_string(),
+            Self::Panicked(error) => error.to_string(),
+        }
+    }
 }
 
 impl Tasks {
-    /// Prepares a task for this webhook, unless it has one.
-    pub(super) fn prepare<F>(&mut self, webhook: &Stored, prepare: impl FnOnce() -> F)
-    where
-        F: Future<Output = PreparedTask> + Send + 'static,
-    {
-        let revision = Revision::of(webhook);
-        let is_awaited = self.awaited.get(&webhook.name) == Some(&revision);
-        if is_awaited || self.running.contains_key(&webhook.name) {
+    /// Begins the task of this webhook, unless there is one of its name.
+    pub(super) fn begin(
+        &mut self,
+        webhook: &Stored,
+        prepare: impl FnOnce() -> Result<DeliveryTask> + Send + 'static,
+    ) {
+        if self.0.contains_key(&webhook.name) {
             return;
         }
-        self.awaited.insert(webhook.name.clone(), revision);
-        self.preparing.spawn(prepare());
-    }
-
-    /// Waits for the next task that has been prepared; `None` if none is being prepared.
-    pub(super) async fn prepared(
-        &mut self,
-    ) -> Option<std::result::Result<PreparedTask, JoinError>> {
-        self.preparing.join_next().await
-    }
-
-    /// Whether this is the revision that is being prepared for the name. Then it no longer is.
-    pub(super) fn accept(&mut self, name: &str, revision: &Revision) -> bool {
-        let is_awaited = self.awaited.get(name) == Some(revision);
-        if is_awaited {
-            self.awaited.remove(name);
-        }
-        is_awaited
-    }
-
-    pub(super) fn run(&mut self, name: String, revision: Revision, task: DeliveryTask) {
-        let (stop, stopped) = watch::channel(None);
+        let (stop, mut stopped) = watch::channel(None);
         let (requests, asked) = watch::channel(Vec::new());
+        let is_prepared = Arc::<AtomicBool>::default();
+        let prepared = Arc::clone(&is_prepared);
+        let task = async move {
+            let task = tokio::select! {
+                task = blocking("preparing a webhook", prepare) => task,
+                _ = stopped.wait_for(Option::is_some) => return Ok(()),
+            };
+            let task = task.map_err(Failure::Unprepared)?;
+            prepared.store(true, Ordering::Relaxed);
+            task.run(stopped, asked).await.map_err(Failure::Failed)
+        };
         let running = Running {
-            revision,
+            revision: Revision::of(webhook),
             stop,
             requests,
-            task: tokio::spawn(task.run(stopped, asked)),
+            is_prepared,
+            task: tokio::spawn(task),
         };
-        self.running.insert(name, running);
+        self.0.insert(webhook.name.clone(), running);
     }
 
     pub(super) fn running(&self) -> impl Iterator<Item = &Running> {
-        self.running.values()
+        self.0.values()
     }
 
-    /// Removes the tasks that have ended.
-    pub(super) fn take_ended(&mut self) -> Vec<Running> {
+    /// Removes the tasks that have ended, each with the name of its webhook.
+    pub(super) fn take_ended(&mut self) -> Vec<(String, Running)> {
         let has_ended = |_: &String, running: &mut Running| running.task.is_finished();
-        let ended = self.running.extract_if(has_ended);
-        ended.map(|(_, running)| running).collect()
+        self.0.extract_if(has_ended).collect()
     }
 
     /// Tells the tasks to stop whose webhooks were changed, paused or removed.
     ///
     /// They stop side by side. Until one has ended, its name has no other, so that a task that is
     /// slow to end never meets its successor.
-    pub(super) fn stop_unwanted(&mut self, wanted: &[Stored]) {
-        let is_wanted = |name: &str, revision: &Revision| {
-            let mut wanted = wanted.iter().filter(|now| now.name == name);
-            wanted.any(|now| Revision::of(now) == *revision)
-        };
-        self.awaited
-            .retain(|name, revision| is_wanted(name, revision));
-        for (name, running) in &self.running {
-            if !is_wanted(name, &running.revision) {
+    pub(super) fn stop_unwanted(&self, wanted: &[Stored]) {
+        for (name, running) in &self.0 {
+            let mut wanted = wanted.iter().filter(|now| now.name == *name);
+            if !wanted.any(|now| Revision::of(now) == running.revision) {
                 running.stop_soon();
             }
         }
@@ -133,10 +133,10 @@ impl Tasks {
 
     /// Tells all tasks that attempts may end until then, and waits for the end of each.
     pub(super) async fn stop(self, until: Option<Instant>) {
-        for running in self.running.values() {
+        for running in self.0.values() {
             let _ = running.stop.send(until);
         }
-        for running in self.running.into_values() {
+        for running in self.0.into_values() {
             // The error was reported, and this process begins nothing again.
             let _ = running.ended().await;
         }
@@ -144,6 +144,11 @@ impl Tasks {
 }
 
 impl Running {
+    /// Whether the webhook is served: its settings can be used.
+    pub(super) fn is_prepared(&self) -> bool {
+        self.is_prepared.load(Ordering::Relaxed)
+    }
+
     /// Tells the task to stop, if it was not told before.
     fn stop_soon(&self) {
         self.stop.send_if_modified(|until| {
@@ -167,23 +172,24 @@ impl Running {
 
     /// Waits for the end of the task. The error, which was reported, is the reason to wait before
     /// another task is begun.
-    pub(super) async fn ended(self) -> std::result::Result<(), String> {
-        match self.task.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
+    pub(super) async fn ended(self) -> Result<(), Failure> {
+        let ended = self.task.await;
+        let ended = ended.unwrap_or_else(|error| Err(Failure::Panicked(error)));
+        match &ended {
+            Ok(()) | Err(Failure::Unprepared(_)) => {}
+            Err(Failure::Failed(error)) => {
                 tracing::warn!(
                     target: "tracing_audit",
                     "a webhook's delivery ended and begins again: {error}"
                 );
-                Err(error.to_string())
             }
-            Err(error) => {
+            Err(Failure::Panicked(error)) => {
                 tracing::error!(
                     target: "tracing_audit",
                     "a webhook's delivery panicked and begins again: {error}"
                 );
-                Err(error.to_string())
             }
         }
+        ended
     }
 }

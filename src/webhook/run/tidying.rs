@@ -27,7 +27,7 @@ impl Tidying {
         self.begun = Some(Instant::now());
         self.under_way = Some(spawn_blocking(move || {
             let record = |entry: &OwnEntry| log.store()?.record(entry);
-            if let Err(error) = dead_letter::tidy_all(log.layout(), &reader, &record) {
+            if let Err(error) = dead_letter::tidy_all(&reader, &record) {
                 tracing::warn!(
                     target: "tracing_audit",
                     "dead letters of webhooks could not be tidied; it is tried again: {error}"

@@ -76,32 +76,30 @@ impl Webhook {
     /// Makes the paths of all files that it names absolute. A path that `before` has as well stays
     /// as it is, because another process may have set it.
     pub(in crate::webhook) fn with_absolute_paths(mut self, before: Option<&Self>) -> Result<Self> {
-        let old = before.map(|before| (&before.extra_ca, &before.identity));
-        let (extra_ca, identity) = old.unzip();
+        let none = Self::default();
+        let before = before.unwrap_or(&none);
         for (setting, file, old) in [
-            ("extra_ca", &mut self.extra_ca, extra_ca),
-            ("identity", &mut self.identity, identity),
+            ("extra_ca", &mut self.extra_ca, &before.extra_ca),
+            ("identity", &mut self.identity, &before.identity),
         ] {
-            if let Some(path) = file
-                && old.is_none_or(|old| old.as_ref() != Some(path))
+            if file != old
+                && let Some(path) = file
             {
                 *path = absolute(&*path).map_err(|error| of_path(setting, path, &error))?;
             }
         }
-        let old = before.map(|before| (&before.api_key, &before.proxy));
-        let (api_key, proxy) = old.unzip();
         for (setting, secret, old) in [
-            ("api_key", &mut self.api_key, api_key),
-            ("proxy", &mut self.proxy, proxy),
+            ("api_key", &mut self.api_key, &before.api_key),
+            ("proxy", &mut self.proxy, &before.proxy),
         ] {
-            if let Some(secret) = secret
-                && old.is_none_or(|old| old.as_ref() != Some(secret))
+            if secret != old
+                && let Some(secret) = secret
             {
                 *secret = absolute_secret(setting, secret)?;
             }
         }
         for secret in &mut self.signing_secrets {
-            if before.is_none_or(|before| !before.signing_secrets.contains(secret)) {
+            if !before.signing_secrets.contains(secret) {
                 *secret = absolute_secret("signing_secrets", secret)?;
             }
         }

@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -57,9 +58,6 @@ impl Webhook {
         secrets.extend(shown_url::secrets(&url));
         Ok(Prepared {
             name: self.name.clone(),
-            // `Stored::prepare` fills these in.
-            key: String::new(),
-            revision: 0,
             most_per_second: self.max_requests_per_second,
             selection,
             format,
@@ -146,12 +144,7 @@ impl Webhook {
     pub(in crate::webhook) fn format_digest(&self) -> String {
         let settings = (&self.format, &self.format_options, &self.own_format);
         let text = serde_json::to_vec(&settings).expect("names and texts are always JSON");
-        let digest = Sha256::digest(text);
-        digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        HEXLOWER.encode(&Sha256::digest(text)[..8])
     }
 
     /// The headers that were added; an error if one of them is the header of the API key.
@@ -288,9 +281,6 @@ pub(in crate::webhook) fn read_proxy(text: &str) -> Result<Proxy> {
 #[derive(Debug)]
 pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) name: String,
-    /// The key under which its state is kept.
-    pub(in crate::webhook) key: String,
-    pub(in crate::webhook) revision: u64,
     pub(in crate::webhook) most_per_second: Option<u32>,
     pub(in crate::webhook) url: Url,
     pub(in crate::webhook) selection: Selection,

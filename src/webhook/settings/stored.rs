@@ -16,9 +16,7 @@ use crate::{
         layout::Layout,
     },
     webhook::{
-        admin::report::{self, WebhookReport},
         queue::{self, Queue},
-        run::presence::{DispatcherReport, Presence},
         settings::{Prepared, Webhook},
     },
 };
@@ -103,11 +101,7 @@ impl Stored {
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
         let mut settings = self.settings.clone();
         settings.proxy = settings.proxy.or_else(|| self.proxy_for_all.clone());
-        Ok(Prepared {
-            key: self.key(),
-            revision: self.revision,
-            ..settings.prepare()?
-        })
+        settings.prepare()
     }
 
     pub(in crate::webhook) fn declared_in(&self) -> Option<&str> {
@@ -201,42 +195,22 @@ pub(in crate::webhook) struct Watch {
 
 impl Watch {
     /// Whether the webhook has other settings by now, or is gone. A change that was made before
-    /// this call is always found.
+    /// this call is always found. `webhook` is its state when its settings were read.
     pub(in crate::webhook) fn is_outdated(
         &mut self,
         layout: &Layout,
-        webhook: &Prepared,
+        webhook: &Stored,
     ) -> Result<bool> {
         let version = document(layout).version()?;
         if version.is_some() && version == self.seen {
             return Ok(false);
         }
         let found = find(layout, &webhook.name)?;
-        let is_current = found
-            .is_some_and(|found| found.key() == webhook.key && found.revision == webhook.revision);
+        let is_current =
+            found.is_some_and(|found| found.id == webhook.id && found.revision == webhook.revision);
         self.seen = version.filter(|_| is_current);
         Ok(!is_current)
     }
-}
-
-/// The process that delivers, if one does.
-pub(crate) fn dispatcher(layout: &Layout) -> Result<Option<DispatcherReport>> {
-    Ok(Presence::read(layout)?.dispatcher)
-}
-
-/// All webhooks, with how they are doing. The reader is one of this log.
-pub(crate) fn reports(layout: &Layout, reader: &AuditReader) -> Result<Vec<WebhookReport>> {
-    let all = read(layout)?;
-    Ok(report::of(layout, reader, all))
-}
-
-/// The webhook of this name, with how it is doing. The reader is one of this log.
-pub(crate) fn report(
-    layout: &Layout,
-    reader: &AuditReader,
-    name: &str,
-) -> Result<Option<WebhookReport>> {
-    Ok(find(layout, name)?.and_then(|webhook| report::of(layout, reader, vec![webhook]).pop()))
 }
 
 /// The webhook of this name.

@@ -64,14 +64,14 @@ async fn list(
     draft: &Draft,
 ) -> Result<Response, Problem> {
     let read = request.read(|app, _| {
-        let reports = webhook::reports(&app.layout, &app.reader)?;
+        let reports = app.reader.webhooks()?;
         let now = Timestamp::now();
         let row = |report: &WebhookReport| {
-            let attempts = webhook::attempts(&app.layout, report.webhook.name());
+            let attempts = app.reader.attempts(report.webhook.name());
             Row::new(report, &attempts.unwrap_or_default(), now)
         };
         let rows: Vec<_> = reports.iter().map(row).collect();
-        Ok((rows, webhook::dispatcher(&app.layout)?.is_some()))
+        Ok((rows, app.reader.webhook_dispatcher()?.is_some()))
     });
     let (webhooks, is_delivered) = read.await?;
     let description = "The list of webhooks was read in the console";
@@ -94,7 +94,7 @@ async fn shown_report(
 ) -> Result<WebhookReport, Problem> {
     let name = name.to_owned();
     let found = request.read(move |app, _| {
-        let report = webhook::report(&app.layout, &app.reader, &name)?;
+        let report = app.reader.webhook(&name)?;
         Ok(report.ok_or(Refusal::NoSuch(name)))
     });
     let found = found.await?;
@@ -121,12 +121,12 @@ async fn one(
 ) -> Result<Response, Problem> {
     let name = request.part(3);
     let found = request.read(move |app, _| {
-        let (layout, reader) = (&app.layout, &app.reader);
-        let Some(report) = webhook::report(layout, reader, &name)? else {
+        let reader = &app.reader;
+        let Some(report) = reader.webhook(&name)? else {
             return Ok(Err(Refusal::NoSuch(name)));
         };
-        let attempts = webhook::attempts(layout, &name)?;
-        let letters = webhook::dead_letters(layout, reader, &name, LETTERS)?;
+        let attempts = reader.attempts(&name)?;
+        let letters = webhook::dead_letters(reader, &name, LETTERS)?;
         Ok(Ok((report, attempts, letters)))
     });
     let found = found.await?;

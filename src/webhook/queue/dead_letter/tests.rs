@@ -3,13 +3,15 @@
 use std::{cell::Cell, fs};
 
 use super::*;
-use crate::entry::OwnEntry;
+use crate::{
+    entry::OwnEntry,
+    webhook::testing::{self, entry},
+};
 
-const LINE: &str = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
 const KEY: &str = "e.1";
 
 fn letter(id: &str, reason: &str) -> Kept {
-    let entry = [RawEntry::from_line(LINE.as_bytes()).unwrap()];
+    let entry = [entry(1)];
     Kept::new("e", id, 3, reason, Contents::by_id(&entry), &entry)
 }
 
@@ -23,11 +25,7 @@ fn dead(layout: &Layout) -> Vec<String> {
 
 /// Writes it anew; gives how many deliveries were removed from it.
 fn tidy(dir: &tempfile::TempDir, most: u64) -> u64 {
-    let layout = Layout::new(dir.path());
-    for part in [layout.live_dir(), layout.sealed_dir()] {
-        fs::create_dir_all(part).unwrap();
-    }
-    fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
+    let layout = testing::layout(dir.path());
     let reader = AuditReader::open(dir.path()).unwrap();
     let removed = Cell::new(0);
     let record = |record: &OwnEntry| {
@@ -37,7 +35,7 @@ fn tidy(dir: &tempfile::TempDir, most: u64) -> u64 {
         Ok(())
     };
     let files = files::of(&layout, KEY).unwrap();
-    super::tidy::tidy(&layout, KEY, &files, &reader, most, &record).unwrap();
+    super::tidy::tidy(&reader, KEY, &files, most, &record).unwrap();
     removed.get()
 }
 
@@ -114,8 +112,9 @@ fn what_an_older_version_replayed_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(dir.path());
     fs::create_dir_all(files::dir(&layout)).unwrap();
+    let copy = String::from_utf8(entry(1).line().to_vec()).unwrap();
     let line = format!(
-        r#"{{"webhook_id":"msg_1","endpoint":"e","given_up":"2025-01-15T10:30:00Z","attempts":3,"why":"x","entries":[{LINE}]}}"#
+        r#"{{"webhook_id":"msg_1","endpoint":"e","given_up":"2025-01-15T10:30:00Z","attempts":3,"why":"x","entries":[{copy}]}}"#
     );
     fs::write(files::path(&layout, KEY, 2), line + "\n").unwrap();
     let queue = r#"{"places":{},"parcels":[{"id":"msg_1","letter":{"offset":0,"len":10},"count":1},{"id":"msg_2","entries":[{"file":"20250115T103000.000000Z-a-1-00000001","at":[[0,10]]}],"ids":["0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11"],"count":1}],"replaying":{"dead_letters":{"from":0,"to":9}}}"#;

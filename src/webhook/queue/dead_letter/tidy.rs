@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Result},
     journal::UnsharedFile,
     query::AuditReader,
-    store::layout::Layout,
+    store::{fs::OsFs, layout::Layout, tmp},
     webhook::{
         queue::{contents::Contents, lines},
         settings::stored,
@@ -37,11 +37,8 @@ type Record<'a> = &'a dyn Fn(&OwnEntry) -> Result<()>;
 
 /// Looks at the dead letters of all webhooks; for the dispatcher. What is wrong with those of one
 /// keeps no others.
-pub(in crate::webhook) fn tidy_all(
-    layout: &Layout,
-    reader: &AuditReader,
-    record: Record<'_>,
-) -> Result<()> {
+pub(in crate::webhook) fn tidy_all(reader: &AuditReader, record: Record<'_>) -> Result<()> {
+    let layout = reader.layout();
     let all = files::all(layout)?;
     if all.is_empty() {
         return Ok(());
@@ -53,7 +50,7 @@ pub(in crate::webhook) fn tidy_all(
     let mut done = Ok(());
     for (key, files) in all {
         let tidied = if known.contains(&key) {
-            tidy(layout, &key, &files, reader, MOST_BYTES, record)
+            tidy(reader, &key, &files, MOST_BYTES, record)
         } else {
             remove(layout, &key, &files, record)
         };
@@ -75,13 +72,13 @@ fn remove(layout: &Layout, key: &str, files: &[LetterFile], record: Record<'_>) 
 }
 
 pub(super) fn tidy(
-    layout: &Layout,
+    reader: &AuditReader,
     key: &str,
     files: &[LetterFile],
-    reader: &AuditReader,
     most: u64,
     record: Record<'_>,
 ) -> Result<()> {
+    let layout = reader.layout();
     let len: u64 = files.iter().map(|file| file.len).sum();
     let is_older = files.iter().any(|file| file.number > 0);
     let generation = files::generation(layout, key)?;
@@ -118,10 +115,14 @@ pub(super) fn tidy(
     let header = Header {
         generation: generation + 1,
     };
-    let header = serde_json::to_vec(&header).expect("a number is always JSON");
-    let all = std::iter::once(header).chain(kept.map(|(line, _)| line));
+    let mut text = serde_json::to_vec(&header).expect("a number is always JSON");
+    text.push(b'\n');
+    for (line, _) in kept {
+        text.extend(line);
+        text.push(b'\n');
+    }
     let path = files::path(layout, key, 0);
-    lines::replace(&path, all).map_err(Error::io("write", &path))?;
+    tmp::replace(&OsFs, &path, &text, true).map_err(Error::io("write", &path))?;
     let older: Vec<&LetterFile> = files.iter().filter(|file| file.number > 0).collect();
     remove_files(layout, older)
 }

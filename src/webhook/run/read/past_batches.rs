@@ -10,18 +10,17 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet, VecDeque},
     io,
-    path::PathBuf,
 };
 
 use crate::{
     query::{AuditReader, Filter, Places, RawEntry},
     webhook::{
         queue::{
-            batches::{KnownBatches, MadeBatch},
+            batches::{self, KnownBatches, MadeBatch},
             body::LONGEST,
             delivery_id,
         },
-        run::read::bundles,
+        run::read::source::bundles,
         settings::{Batching, Prepared, Selection},
     },
 };
@@ -95,11 +94,11 @@ enum Past {
 type PageEntries<'a> = HashMap<(Cow<'a, str>, u64), &'a RawEntry>;
 
 impl PastBatches {
-    /// The batches in the file at this path; the reader is one of this log.
-    pub(in crate::webhook) fn new(path: PathBuf, reader: AuditReader) -> Self {
+    /// Those of the webhook with this key.
+    pub(in crate::webhook) fn new(key: &str, reader: AuditReader) -> Self {
         Self {
+            known: KnownBatches::new(batches::path(reader.layout(), key)),
             reader,
-            known: KnownBatches::new(path),
             recent: VecDeque::new(),
             sent: HashSet::new(),
             refused: false,

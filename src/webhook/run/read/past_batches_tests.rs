@@ -64,7 +64,7 @@ impl Made {
     fn note(&self, format: &str, entries: &[usize]) {
         let placed = entries.iter().map(|n| self.placed[*n].clone()).collect();
         let (delivery, entries) = Delivery::placed("e", placed);
-        let batches = Batches::new(self.log.layout(), KEY, self.reader.clone());
+        let batches = Batches::new(KEY, self.reader.clone());
         batches.note(&delivery.line_of(format, &entries).unwrap());
         batches.write();
     }
@@ -74,8 +74,7 @@ impl Made {
     }
 
     fn past(&self) -> PastBatches {
-        let path = Batches::new(self.log.layout(), KEY, self.reader.clone());
-        PastBatches::new(path.path().to_owned(), self.reader.clone())
+        PastBatches::new(KEY, self.reader.clone())
     }
 
     /// Which of these entries a replay of all sends together, if it meets them in pages of so many.

@@ -1,10 +1,11 @@
 //! Reads the next part of a replay: entries of the log, or dead letters.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
-    BatchSource, READ, ReadBatch, Source,
+    ReadBatch, Source,
     past_batches::{PastBatches, Replayed},
+    source::{BatchSource, READ},
 };
 use crate::{
     error::Result,
@@ -15,7 +16,7 @@ use crate::{
             dead_letter::{self, At},
             replay::{self, What},
         },
-        settings::{Batching, Prepared},
+        settings::Batching,
     },
 };
 
@@ -24,11 +25,12 @@ const LETTERS: usize = 64;
 
 impl BatchSource {
     /// The next replay, if one was asked for.
-    pub(super) fn look_for_replays(&mut self, webhook: &Prepared, after: u64) -> Result<ReadBatch> {
-        let asked = replay::next(&self.layout, &webhook.name, &webhook.key, after)?;
+    pub(super) fn look_for_replays(&mut self, after: u64) -> Result<ReadBatch> {
+        let webhook = &self.webhook;
+        let asked = replay::next(webhook.layout(), &webhook.name, &webhook.key, after)?;
         if asked
             .as_ref()
-            .is_some_and(|asked| asked.revision > webhook.revision)
+            .is_some_and(|asked| asked.revision > webhook.stored.revision)
         {
             return Ok(ReadBatch::outdated());
         }
@@ -37,7 +39,7 @@ impl BatchSource {
             Some(asked) => Source::Replay(
                 asked.number,
                 Some(match asked.replay.0 {
-                    What::DeadLetters => self.all_dead_letters(webhook)?,
+                    What::DeadLetters => self.all_dead_letters()?,
                     What::Entries(parameters) => Replaying::Entries {
                         parameters,
                         cursor: None,
@@ -52,7 +54,6 @@ impl BatchSource {
 
     pub(super) fn replay(
         &mut self,
-        webhook: &Prepared,
         number: u64,
         replaying: Replaying,
         cursor: &Places,
@@ -62,35 +63,36 @@ impl BatchSource {
                 generation,
                 from,
                 to,
-            } => self.replay_letters(webhook, generation, from..to)?,
+            } => self.replay_letters(generation, from..to)?,
             Replaying::Entries {
                 parameters,
                 cursor: page,
-            } => self.replay_entries(webhook, parameters, page, cursor)?,
+            } => self.replay_entries(parameters, page, cursor)?,
         };
         Ok(ReadBatch::other(Source::Replay(number, left), deliveries))
     }
 
     /// From the first dead letter there is now to the last.
-    fn all_dead_letters(&self, webhook: &Prepared) -> Result<Replaying> {
+    fn all_dead_letters(&self) -> Result<Replaying> {
+        let (layout, key) = (self.webhook.layout(), &self.webhook.key);
         Ok(Replaying::DeadLetters {
-            generation: dead_letter::generation(&self.layout, &webhook.key)?,
+            generation: dead_letter::generation(layout, key)?,
             from: 0,
-            to: dead_letter::end(&self.layout, &webhook.key)?,
+            to: dead_letter::end(layout, key)?,
         })
     }
 
     fn replay_letters(
         &mut self,
-        webhook: &Prepared,
         generation: u64,
         places: Range<u64>,
     ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
-        let (layout, key) = (&self.layout, &webhook.key);
+        let webhook = Arc::clone(&self.webhook);
+        let (layout, key) = (webhook.layout(), &webhook.key);
         if dead_letter::generation(layout, key)? != generation {
             // The file was written anew, so they stand elsewhere: those that are still dead go.
             self.letters = None;
-            return Ok((Vec::new(), Some(self.all_dead_letters(webhook)?)));
+            return Ok((Vec::new(), Some(self.all_dead_letters()?)));
         }
         let mut all = match self.letters.take() {
             Some(letters) => letters,
@@ -119,14 +121,14 @@ impl BatchSource {
 
     fn replay_entries(
         &mut self,
-        webhook: &Prepared,
         parameters: Vec<(String, String)>,
         page: Option<String>,
         cursor: &Places,
     ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
+        let webhook = Arc::clone(&self.webhook);
         let filter = Filter::parse(parameters.clone())?;
         let start = page.map_or(PageStart::First, PageStart::Cursor);
-        let page = self.reader.page(&Query {
+        let page = webhook.reader.page(&Query {
             filter: filter.clone(),
             order: Order::Asc,
             limit: replay_page(webhook.batch),
@@ -134,20 +136,19 @@ impl BatchSource {
             include_access: true,
             ..Query::default()
         })?;
-        let replayed = Replayed::of(webhook, &filter, cursor);
+        let replayed = Replayed::of(&webhook, &filter, cursor);
         let mut wanted = page.entries;
         wanted.retain(|entry| replayed.takes(entry));
         // The entries that were just read are looked up as well.
-        self.made.write();
-        let mut past = self
-            .past
-            .take()
-            .unwrap_or_else(|| PastBatches::new(self.made.path().to_owned(), self.reader.clone()));
+        webhook.made.write();
+        let past = self.past.take();
+        let mut past =
+            past.unwrap_or_else(|| PastBatches::new(&webhook.key, webhook.reader.clone()));
         let bundles = past.bundles(&replayed, &wanted);
         let deliveries = bundles
             .into_iter()
             .map(|entries| Delivery::looked_up(&webhook.name, entries));
-        let deliveries = self.with_bodies(webhook, deliveries);
+        let deliveries = self.with_bodies(deliveries);
         let left = page.has_more.then_some(Replaying::Entries {
             parameters,
             cursor: Some(page.next_cursor),
@@ -166,16 +167,14 @@ pub(in crate::webhook) fn replay_page(batch: Option<Batching>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
         log::AuditLog,
         query::AuditReader,
         webhook::{
             Replay, Webhook,
-            queue::{batches::Batches, memory::Memory},
-            run::{pulse, read::BatchReader},
+            queue::memory::Memory,
+            run::{pulse, read::BatchReader, served::Served},
             settings::stored,
         },
     };
@@ -184,33 +183,22 @@ mod tests {
     fn a_replay_is_not_begun_by_earlier_settings_than_those_that_it_was_asked_for_with() {
         let log = AuditLog::for_tests();
         let webhook = || Webhook::new("siem", "https://example.com/", ["*"]);
-        let prepared = || {
-            let stored = stored::find(log.layout(), "siem").unwrap().unwrap();
-            stored.prepare().unwrap()
-        };
+        let stored = || stored::find(log.layout(), "siem").unwrap().unwrap();
         log.webhooks().add(webhook()).unwrap();
-        let before = prepared();
+        let before = stored();
         log.webhooks().set(webhook().excluding(["b.*"])).unwrap();
         log.webhooks()
             .replay("siem", Replay::dead_letters())
             .unwrap();
-        let reader = AuditReader::open(log.dir()).unwrap();
-        let pulse = pulse::none();
-        let made = Arc::new(Batches::new(log.layout(), "siem.1", reader.clone()));
-        let mut batches = BatchReader::new(
-            reader,
-            log.layout().clone(),
-            pulse,
-            "a".into(),
-            Arc::<Memory>::default().share(),
-            made,
-        );
-        let source = batches.log_reader.as_mut().unwrap();
-        let mut begins = |webhook: &Prepared| {
-            let found = source.look_for_replays(webhook, 0).unwrap();
+        let begins = |webhook| {
+            let reader = AuditReader::open(log.dir()).unwrap();
+            let webhook = Served::new(webhook, reader, "a".into(), &Arc::<Memory>::default());
+            let mut batches = BatchReader::new(Arc::new(webhook.unwrap()), pulse::none());
+            let source = batches.log_reader.as_mut().unwrap();
+            let found = source.look_for_replays(0).unwrap();
             matches!(found.source, Source::Replay(1, Some(_)))
         };
-        assert!(!begins(&before));
-        assert!(begins(&prepared()));
+        assert!(!begins(before));
+        assert!(begins(stored()));
     }
 }

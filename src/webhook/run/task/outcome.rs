@@ -1,7 +1,7 @@
 //! The outcomes of attempts: noted in the queue, which decides what is tried again and when, and
 //! recorded where it matters.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
@@ -108,12 +108,12 @@ impl DeliveryTask {
                     self.failing(now, None, false, of_entries);
                 }
             }
-            AttemptOutcome::Split(entries) => self.split(at, entries, now),
+            AttemptOutcome::Split(entries) => self.split(at, entries),
             AttemptOutcome::Reduced {
                 entries,
                 missing,
                 reason,
-            } => self.reduce(at, entries, missing, &reason, now),
+            } => self.reduce(at, entries, missing, &reason),
             AttemptOutcome::Unreadable(error) => {
                 self.queue.deliveries[at].due = now + READ_AGAIN.as_micros() as i64;
                 self.queue.status.last_answer = Some(error.to_string());
@@ -155,9 +155,9 @@ impl DeliveryTask {
             let delivery = &mut self.queue.deliveries[at];
             delivery.taken = false;
             let (id, dead) = (delivery.id.clone(), delivery.dead);
-            let letters = self.letters.clone();
+            let webhook = Arc::clone(&self.webhook);
             self.spawn(taken.key, taken.early, async move {
-                letters.noted(&id, dead).await;
+                webhook.noted(&id, dead).await;
                 (AttemptOutcome::Delivered, None)
             });
         }
@@ -272,46 +272,41 @@ impl DeliveryTask {
         }
     }
 
-    fn split(&mut self, at: usize, entries: Vec<RawEntry>, now: i64) {
+    fn split(&mut self, at: usize, entries: Vec<RawEntry>) {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
         let (replay, skipped) = (delivery.replay, delivery.skipped);
-        for (offset, (mut half, entries)) in delivery
-            .split(&self.webhook.name, entries)
-            .into_iter()
-            .enumerate()
-        {
+        let halves = delivery.split(&self.webhook.name, entries);
+        for (offset, (half, entries)) in halves.into_iter().enumerate() {
+            let mut half = Delivery {
+                replay,
+                skipped,
+                save: self.saves.next(),
+                ..half
+            };
             if self.webhook.batch.is_some() {
                 half.line = half.line_of(&self.webhook.format_digest, &entries);
                 self.note_batch(&mut half);
             }
-            (half.key, half.save) = (self.next_key, self.saves.next());
-            half.due = now;
-            (half.replay, half.skipped) = (replay, skipped);
-            self.next_key += 1;
-            self.queue.deliveries.insert(at + offset, half);
+            self.enter(at + offset, half);
         }
         self.saves.soon = true;
     }
 
     /// Replaces a delivery by the entries that the log still has, under an id of their own.
-    fn reduce(
-        &mut self,
-        at: usize,
-        entries: Vec<RawEntry>,
-        missing: usize,
-        reason: &str,
-        now: i64,
-    ) {
+    fn reduce(&mut self, at: usize, entries: Vec<RawEntry>, missing: usize, reason: &str) {
         let Some(mut delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
-        let (mut rest, _) = Delivery::looked_up(&self.webhook.name, entries);
-        (rest.key, rest.save) = (self.next_key, self.saves.next());
-        (rest.due, rest.replay, rest.skipped) = (now, delivery.replay, delivery.skipped);
-        self.next_key += 1;
-        self.queue.deliveries.insert(at, rest);
+        let (rest, _) = Delivery::looked_up(&self.webhook.name, entries);
+        let rest = Delivery {
+            replay: delivery.replay,
+            skipped: delivery.skipped,
+            save: self.saves.next(),
+            ..rest
+        };
+        self.enter(at, rest);
         self.queue.status.dead_lettered += missing as u64;
         delivery.count = missing;
         self.settled(&delivery, false);

@@ -70,9 +70,7 @@ impl DeliveryTask {
         }
         // The delivery may have been given up since it was asked for.
         delivery.dead |= self.given_up.contains(&delivery.id);
-        (delivery.key, delivery.due) = (self.next_key, self.clock.now());
-        self.next_key += 1;
-        self.queue.deliveries.push_back(delivery);
+        self.enter(self.queue.deliveries.len(), delivery);
     }
 
     fn cancel_replays(&mut self, last: u64) {
@@ -131,8 +129,6 @@ impl DeliveryTask {
                 replaying,
                 &self.queue.cursor,
                 &self.webhook,
-                &self.layout,
-                &self.reader,
             );
         }
     }

@@ -7,7 +7,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::DeliveryTask;
 use crate::{
-    entry::Timestamp,
     error::Result,
     store::document::Document,
     webhook::queue::{
@@ -20,7 +19,7 @@ impl DeliveryTask {
     /// Has the line of a delivery that was made kept with the next save, if it is a batch.
     pub(super) fn note_batch(&self, delivery: &mut Delivery) {
         if let Some(line) = delivery.line.take() {
-            self.made.note(&line);
+            self.webhook.made.note(&line);
         }
     }
 
@@ -44,14 +43,8 @@ impl DeliveryTask {
     pub(super) fn save_summary(&mut self, now: Instant) -> Option<JoinHandle<Result<()>>> {
         self.summary_due().filter(|due| *due <= now)?;
         self.summary_saved = now;
-        let next = next::next_attempt(&self.queue, self.webhook.order);
-        let summary = Summary {
-            status: self.queue.status.clone(),
-            waiting_deliveries: self.queue.deliveries.len(),
-            next_attempt: next.map(|time| self.clock.wall(time)),
-            oldest_waiting: self.queue.oldest().map(Timestamp::from_micros),
-        };
-        let document = summary::document(&self.layout, &self.webhook.key);
+        let summary = Summary::new(&self.queue, self.webhook.order, &self.clock);
+        let document = summary::document(self.webhook.layout(), &self.webhook.key);
         let write = move || document.write(&Document::text(&summary), false);
         Some(spawn_blocking(write))
     }
@@ -65,14 +58,14 @@ impl DeliveryTask {
             next::waits_for_save(&self.queue, self.webhook.order, self.saves.done());
         if self.saves.is_time(now) {
             self.queue.clock = Some(self.clock.moment());
-            let document = document(&self.layout, &self.webhook.key);
+            let document = document(self.webhook.layout(), &self.webhook.key);
             let text = self.queue.text();
-            self.saves.begin(document, text, &self.made, now);
+            self.saves.begin(document, text, &self.webhook.made, now);
         }
         // The summary is worth no error.
         let _ = self.save_summary(now);
         if self.history_due(now).is_some_and(|due| due <= now) {
-            let document = attempts::document(&self.layout, &self.webhook.key);
+            let document = attempts::document(self.webhook.layout(), &self.webhook.key);
             let text = self.history.text();
             self.history_saves.saved(text.len(), failing, now);
             self.history_saving = Some(spawn_blocking(move || document.write(&text, false)));

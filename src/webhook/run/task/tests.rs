@@ -1,18 +1,16 @@
 //! When a delivery looks again, what it gives up, and that no wall clock moves its attempts.
 
-use std::{fs, path::Path};
-
 use super::*;
 use crate::{
     entry::{OwnEntry, Severity},
     log::AuditLog,
-    query::RawEntry,
-    store::set_clock::SetClock,
+    query::{AuditReader, RawEntry},
+    store::{clock::SystemClock, set_clock::SetClock},
     webhook::{
         admin::report,
         format::Encoded,
         queue::{
-            Delivery, Replaying,
+            Replaying,
             body::Body,
             contents::Contents,
             dead_letter,
@@ -24,21 +22,11 @@ use crate::{
             Batching, Webhook,
             stored::{self, Stored},
         },
+        testing::{self, entry},
     },
 };
 
 const SECOND: i64 = 1_000_000;
-
-/// A directory made ready for a log.
-fn dir_of_log(dir: &tempfile::TempDir) -> &Path {
-    let layout = Layout::new(dir.path());
-    fs::create_dir_all(dir.path().join("state")).unwrap();
-    for part in [layout.live_dir(), layout.sealed_dir()] {
-        fs::create_dir_all(part).unwrap();
-    }
-    fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
-    dir.path()
-}
 
 /// A delivery whose deliveries were tried so often and are due in so many seconds.
 fn delivery(
@@ -66,28 +54,15 @@ fn with_queue(
     settings: impl FnOnce(Webhook) -> Webhook,
     change: impl FnOnce(&mut Queue),
 ) -> DeliveryTask {
-    let layout = Layout::new(dir_of_log(dir));
-    let mut webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
-        .prepare()
-        .unwrap();
-    webhook.key = "e.1".to_owned();
-    let mut queue = Queue::read(&layout, &webhook.key)
-        .unwrap()
-        .unwrap_or_default();
+    let layout = testing::layout(dir.path());
+    let mut webhook = testing::stored();
+    webhook.settings = settings(webhook.settings);
+    let mut queue = Queue::read(&layout, "e.1").unwrap().unwrap_or_default();
     change(&mut queue);
-    queue.save(&layout, &webhook.key).unwrap();
+    queue.save(&layout, "e.1").unwrap();
     let reader = AuditReader::open(dir.path()).unwrap();
-    DeliveryTask::by_clock(
-        clock,
-        webhook,
-        layout,
-        reader,
-        pulse::none(),
-        "a".into(),
-        Arc::new(|_| {}),
-        &Arc::default(),
-    )
-    .unwrap()
+    let served = Served::new(webhook, reader, "a".into(), &Arc::default()).unwrap();
+    DeliveryTask::new(clock, served, pulse::none(), Arc::new(|_| {})).unwrap()
 }
 
 /// In how many seconds the next one goes, if only time has to pass.
@@ -126,35 +101,21 @@ async fn it_wakes_when_the_next_one_goes() {
 #[tokio::test]
 async fn it_waits_for_nothing_while_nothing_is_due() {
     let dir = tempfile::tempdir().unwrap();
-    let files = AuditReader::open(dir_of_log(&dir)).unwrap();
+    testing::layout(dir.path());
+    let files = AuditReader::open(dir.path()).unwrap();
     let pulse = pulse::start(files.files()).unwrap();
     let mut quiet = delivery(&dir, |webhook| webhook, &[]);
-    quiet.batches = BatchReader::new(
-        quiet.reader.clone(),
-        quiet.layout.clone(),
-        pulse,
-        Arc::clone(&quiet.source),
-        Arc::clone(&quiet.share),
-        Arc::clone(&quiet.made),
-    );
+    quiet.batches = BatchReader::new(Arc::clone(&quiet.webhook), pulse);
     // Its settings are the current ones, or nothing would be read by them.
-    fs::create_dir_all(quiet.layout.locks_dir()).unwrap();
-    let current = Stored {
-        revision: quiet.webhook.revision,
-        ..Stored::new(
-            "1".to_owned(),
-            Webhook::new("e", "https://example.com/", ["a.*"]),
-        )
-    };
     let store = |all: &mut Vec<Stored>| {
-        all.push(current);
+        all.push(testing::stored());
         Ok::<_, Error>(())
     };
-    stored::change(&quiet.layout, store).unwrap();
+    stored::change(quiet.webhook.layout(), store).unwrap();
     let begun = Instant::now();
     while quiet.wait().unwrap() < Duration::from_secs(20) {
         assert!(begun.elapsed() < Duration::from_secs(60));
-        quiet.batches.read_on(&quiet.webhook, &quiet.queue, true);
+        quiet.batches.read_on(&quiet.queue, true);
         let wait = quiet.wait();
         tokio::select! {
             read = quiet.batches.read() => quiet.take_in(read.unwrap()),
@@ -167,11 +128,9 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
 async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let mut delivery = delivery(&dir, |webhook| webhook, &[(3, 0), (3, 0), (3, 0)]);
-    let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
-    let entry = |line: &str| RawEntry::from_line(line.as_bytes()).unwrap();
-    let gone = [entry(&line.replace("2c11", "2c22"))];
-    delivery.queue.deliveries[0].contents = Contents::by_id(&gone);
-    delivery.queue.deliveries[2].contents = Contents::copied(vec![line.to_owned()]);
+    let copy = String::from_utf8(entry(1).line().to_vec()).unwrap();
+    delivery.queue.deliveries[0].contents = Contents::by_id(&[entry(2)]);
+    delivery.queue.deliveries[2].contents = Contents::copied(vec![copy]);
     for (at, id) in ["a", "b", "c"].into_iter().enumerate() {
         delivery.queue.deliveries[at].id = id.to_owned();
     }
@@ -192,7 +151,7 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     }
     let gone = "too many; 1 of its entries are no longer in the log";
     assert_eq!(told, [gone, "too many", "too many"]);
-    let letters = dead_letter::index(&delivery.layout, &delivery.webhook.key).unwrap();
+    let letters = dead_letter::index(delivery.webhook.layout(), "e.1").unwrap();
     assert_eq!(letters.len(), 2, "one without contents is no dead letter");
 }
 
@@ -255,11 +214,8 @@ async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |same| same, &[(1, 3600), (0, 60)]);
     let shown = || {
-        let layout = Layout::new(dir.path());
-        let webhook = Webhook::new("e", "https://example.com/", ["a.*"]);
-        let stored = Stored::new("1".to_owned(), webhook);
         let reader = AuditReader::open(dir.path()).unwrap();
-        report::of(&layout, &reader, vec![stored]).remove(0)
+        report::of(&reader, vec![testing::stored()]).remove(0)
     };
     let now = task.clock.now();
     for _ in 0..5 {
@@ -285,7 +241,7 @@ async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
     assert!(found.next_attempt.is_some());
     // The queue that is saved after it counts.
     task.queue.status.failures_in_a_row = 0;
-    task.queue.save(&task.layout, "e.1").unwrap();
+    task.queue.save(task.webhook.layout(), "e.1").unwrap();
     assert_eq!(shown().status.failures_in_a_row, 0);
 }
 
@@ -330,7 +286,7 @@ async fn a_resend_is_carried_out_that_comes_while_its_delivery_becomes_a_dead_le
         let done = task.attempts.join_next().await.unwrap();
         task.finished(done).unwrap();
         assert_eq!(task.queue.status.dead_lettered, 1);
-        assert!(dead_letter::is_dead(&task.layout, "e.1", "first").unwrap());
+        assert!(dead_letter::is_dead(task.webhook.layout(), "e.1", "first").unwrap());
         let again = &task.queue.deliveries[0];
         assert_eq!(
             (&*again.id, again.dead, again.skipped),
@@ -510,7 +466,7 @@ fn body(task: &DeliveryTask, bytes: usize) -> Option<Body> {
         entries: 1,
         first_entry_id: String::new(),
         is_report: false,
-        held: task.share.try_hold(bytes),
+        held: task.webhook.share.try_hold(bytes),
     })
 }
 
@@ -518,13 +474,13 @@ fn body(task: &DeliveryTask, bytes: usize) -> Option<Body> {
 async fn bodies_that_wait_make_room_for_one_that_is_to_be_made() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |webhook| webhook, &[(2, 0), (0, 60), (0, 60)]);
-    let size = task.share.size();
+    let size = task.webhook.share.size();
     task.queue.deliveries[0].contents = Contents::copied(vec!["x".repeat(size / 8)]);
     for at in [1, 2] {
         task.queue.deliveries[at].body = body(&task, size / 2 - 1);
     }
     assert!(task.has_memory(1), "it has its body already");
-    assert!(!task.share.has_room(size / 8));
+    assert!(!task.webhook.share.has_room(size / 8));
     assert!(task.has_memory(0));
     let has_body = |at: usize| task.queue.deliveries[at].body.is_some();
     assert!(has_body(1) && !has_body(2), "the last goes first");
@@ -534,7 +490,7 @@ async fn bodies_that_wait_make_room_for_one_that_is_to_be_made() {
 async fn an_attempt_waits_for_the_memory_of_others_of_its_webhook_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut task = delivery(&dir, |webhook| webhook, &[(0, 0), (0, 0)]);
-    let size = task.share.size();
+    let size = task.webhook.share.size();
     for one in &mut task.queue.deliveries {
         one.contents = Contents::copied(vec!["x".repeat(size)]);
     }

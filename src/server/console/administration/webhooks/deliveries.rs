@@ -149,8 +149,8 @@ async fn one(visit: &Visit, request: &AdminRequest) -> Result<Response, Problem>
     }
     let (name, id) = (request.part(3), request.part(5));
     let found = request.read(move |app, _| {
-        let is_delivered = webhook::dispatcher(&app.layout)?.is_some();
-        let found = match webhook::delivery(&app.layout, &app.reader, &name, &id) {
+        let is_delivered = app.reader.webhook_dispatcher()?.is_some();
+        let found = match app.reader.delivery(&name, &id) {
             Ok(found) => found.ok_or(Refusal::NoSuch(name)),
             Err(error) => Err(error.into()),
         };
