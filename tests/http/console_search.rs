@@ -115,6 +115,27 @@ async fn an_actor_is_suggested_by_the_name_too() {
 }
 
 #[tokio::test]
+async fn how_several_words_are_found_is_said_below_the_line() {
+    let served = served(12, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let page = async |query: &str| {
+        let path = format!("/audit?{query}");
+        let page = by_cookie(&served, Method::GET, &path, &cookie).await;
+        page.text().replace("&#38;", "&")
+    };
+    // "Invoice 11 sent" has both words, and not beside each other.
+    let both = page("q=invoice+sent&range=7d").await;
+    assert!(both.contains("Nothing matches"), "{both}");
+    assert!(both.contains("aria-describedby=\"search-words\""));
+    let any = "?q=invoice&q=sent&range=7d";
+    assert!(both.contains(&format!("href=\"{any}\"")), "{both}");
+    assert!(page(&any[1..]).await.contains("<h2>12 entries</h2>"));
+    for query in ["q=invoice", "actor=user+1", ""] {
+        assert!(!page(query).await.contains("search-words\""), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn what_can_not_be_answered_is_a_problem_as_of_the_api() {
     let served = served(0, RouterOptions::new());
     let cookie = signed_in(&served, &served.token).await;

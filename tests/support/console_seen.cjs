@@ -88,8 +88,9 @@ async function complete(page, base, check) {
   await page.keyboard.type("USER-3");
   await page.waitForSelector(".completions li:has-text('user-3')");
   await page.keyboard.press("ArrowDown");
-  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
   assert.equal(await line(), "actor:user-3 ");
+  assert.equal(page.url(), base, "Tab takes, and does not search");
   // Groups of event types, by the pointer; an exclusion stays one.
   await page.keyboard.type("!event_type:auth");
   await page.waitForSelector(".completions li:has-text('auth.login.*')");
@@ -101,14 +102,65 @@ async function complete(page, base, check) {
   await page.keyboard.press("Escape");
   assert.equal(await page.locator(".completions").isVisible(), false);
   assert.equal(await page.evaluate(() => document.activeElement.name), "search");
-  // What isn't chosen is sent as it is written.
-  await page.keyboard.press("Control+a");
+  await completeWholeTerms(page);
+  await search(page, base);
+}
+
+/** A completion takes the place of the whole term at the caret, and of the words before it if these belong to it. */
+async function completeWholeTerms(page) {
+  const line = () => page.inputValue("[name=search]");
+  const take = async (text) => {
+    const option = page.locator(".completions li").filter({ has: page.getByText(text, { exact: true }) });
+    await option.waitFor();
+    await option.click();
+  };
+  for (const [typed, option, expected] of [
+    ["login failed", "event_type:auth.login.failed", "event_type:auth.login.failed "],
+    ["lost !login failed", "!event_type:auth.login.failed", "lost !event_type:auth.login.failed "],
+    ["actor:user 3", "user-3", "actor:user-3 "],
+    ["lost user-3", "actor:user-3", "lost actor:user-3 "],
+    ['"lost key" user-3', "actor:user-3", '"lost key" actor:user-3 '],
+  ]) {
+    await page.fill("[name=search]", "");
+    await page.keyboard.type(typed);
+    await take(option);
+    assert.equal(await line(), expected);
+  }
+  // What is after the caret belongs to the term too, with its quotes.
+  await page.fill("[name=search]", 'outcome:success actor:"user 3" severity:info');
+  await page.locator("[name=search]").evaluate((input) => input.setSelectionRange(27, 27));
+  await page.keyboard.press("ArrowDown");
+  await take("user-4");
+  assert.equal(await line(), "outcome:success actor:user-4 severity:info");
+  assert.equal(await page.locator("[name=search]").evaluate((input) => input.selectionStart), 29);
+}
+
+/** Enter searches at once, also when it takes a completion. */
+async function search(page, base) {
+  const options = ".completions li";
+  await page.fill("[name=search]", "");
   await page.keyboard.type("actor:user-1 outcome:fail");
-  await page.waitForSelector(".completions li:has-text('failure')");
+  await page.waitForSelector(`${options}:has-text('failure')`);
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
-  await page.keyboard.press("Enter");
   await page.waitForURL("**?actor=user-1&outcome=failure");
+  // What isn't chosen is sent as it is written.
+  await page.fill("[name=search]", "");
+  await page.keyboard.type("succ");
+  await page.waitForSelector(options);
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**?q=succ");
+  // A name waits for its value.
+  await page.goto(base);
+  for (const [typed, option] of [["outc", "outcome:"], ["actor: severity:warn", "warning"]]) {
+    await page.fill("[name=search]", "");
+    await page.keyboard.type(typed);
+    await page.waitForSelector(`${options}:has-text('${option}')`);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    assert.ok((await page.inputValue("[name=search]")).includes(option));
+    assert.equal(page.url(), base);
+  }
 }
 
 /** A range of the bars is selected. */

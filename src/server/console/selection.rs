@@ -245,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_several_words_leads_to_the_entries_with_any_of_them() {
+        let any = |query| of(query).any_word().map(|any| any.query());
+        assert_eq!(
+            any("q=lost+!key&actor=ann&cursor=c").as_deref(),
+            Some("?actor=ann&q=lost&q=%5C!key")
+        );
+        assert_eq!(
+            any("q=a+b&q=b+c&q=d").as_deref(),
+            Some("?q=d&q=a&q=b&q=c")
+        );
+        for query in ["q=lost", "q=!lost+key", "actor=Ann+Lee", ""] {
+            assert_eq!(any(query), None, "{query}");
+        }
+    }
+
+    #[test]
     fn times_take_the_place_of_a_range() {
         let selection = of("range=7d&start_date=2026-11-01&end_date=");
         assert_eq!(selection.range(), None);

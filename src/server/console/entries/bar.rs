@@ -15,6 +15,8 @@ pub(super) struct SearchBar {
     /// The mistake in it.
     pub(super) problem: Option<String>,
     pub(super) chips: Vec<Chip>,
+    /// The link to the entries with any of the words, if a text of several is searched for.
+    pub(super) any_word: Option<String>,
     /// The link to the page without conditions.
     pub(super) clear: String,
     /// The parameters that stay when another line is sent.
@@ -71,6 +73,7 @@ impl SearchBar {
             line: selection.search.clone().unwrap_or_else(|| selection.line()),
             problem: None,
             chips: selection.conditions().map(chip).collect(),
+            any_word: selection.any_word().map(|any| any.href()),
             clear: selection.without_conditions().href(),
             kept: selection.kept_beside(is_condition),
         }

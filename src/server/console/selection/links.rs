@@ -99,6 +99,20 @@ impl Selection {
         without
     }
 
+    /// The same for entries with any word of the texts of several words; `None` without such a text.
+    pub(in crate::server::console) fn any_word(&self) -> Option<Self> {
+        let has_words = |(name, text): &(&str, &str)| {
+            *name == "q" && !text.starts_with(['!', '\\']) && text.trim().contains(char::is_whitespace)
+        };
+        let texts = self.conditions().filter(has_words);
+        let texts: Vec<_> = texts.map(|(name, text)| (name, text.to_owned())).collect();
+        let with_words = |any: Self, (name, text): &(&str, String)| {
+            let words = text.split_whitespace();
+            words.fold(any.without(name, text), |any, word| any.with(name, word))
+        };
+        (!texts.is_empty()).then(|| texts.iter().fold(self.at_newest(), with_words))
+    }
+
     fn and(mut self, name: &str, text: &str) -> Self {
         if !self.has(name, text) {
             self.filter.push((name.to_owned(), text.to_owned()));
