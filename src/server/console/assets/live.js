@@ -7,7 +7,7 @@ const MOST = 500;
 /** After how many milliseconds a page begins to look for new entries. */
 const LOOK = 3000;
 /** The parameters of the page that the stream doesn't take. */
-const OWN = ["range", "split", "columns", "newer", "search", "start_date", "end_date"];
+const OWN = ["range", "split", "columns", "facet", "newer", "search", "start_date", "end_date"];
 const KNOWN = ["info", "warning", "error", "critical", "success", "failure", "unknown"];
 const HIDDEN = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 

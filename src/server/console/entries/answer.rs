@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::{
     counts::{Counting, Counts},
+    facets::{most_counted, most_shown},
     subject::{self, Kind, Names},
 };
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery},
+    query::{AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery, ValueCount},
     server::{
         console::{
             selection::{Selection, Start},
@@ -28,8 +29,6 @@ use crate::{
 const ROWS: usize = 50;
 /// The most bytes that the entries of a page have. A page with huge entries has fewer rows.
 const MOST_BYTES: usize = 1 << 20;
-/// How many values of a field are shown with their counts.
-const VALUES: usize = 8;
 /// How many bars the histogram may have.
 const BARS: u16 = 180;
 /// The longest cursor that a page has. With more streams, a stream begins later than the page.
@@ -51,6 +50,8 @@ pub(super) struct Question {
     /// The filter without its times.
     any_time: Filter,
     pub(super) subject: Option<subject::Wanted>,
+    /// How many actors are shown with their names.
+    actors: usize,
     /// Whether entries that come now belong to the page.
     goes_on: bool,
 }
@@ -116,7 +117,7 @@ impl Question {
                         None => filter.clone(),
                     },
                     most_steps: BARS,
-                    top: VALUES,
+                    top: most_counted(selection),
                     include_access,
                     ..StatsQuery::default()
                 },
@@ -135,6 +136,7 @@ impl Question {
             },
             any_time,
             subject: subject::Wanted::new(selection, asker)?,
+            actors: most_shown(selection, Kind::Actor.parameter()),
         })
     }
 
@@ -144,6 +146,7 @@ impl Question {
             counting,
             any_time,
             subject,
+            actors,
             goes_on,
         } = self;
         let at_any_time = Query {
@@ -168,7 +171,8 @@ impl Question {
         };
         let (found, counts, subject) = tokio::join!(search, count, subject);
         let (found, counts) = (found?, counts?);
-        let actors = names(visit, found.as_ref(), counts.as_ref(), &wanted).await?;
+        let shown = counts.as_ref().map(|counts| counts.most_actors(actors));
+        let actors = names(visit, found.as_ref(), shown.unwrap_or_default(), &wanted).await?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
             true => Outside::find(visit, at_any_time).await?,
@@ -190,15 +194,13 @@ impl Question {
 async fn names(
     visit: &Visit,
     found: Option<&Found>,
-    counts: Option<&Counts>,
+    counted: &[ValueCount],
     wanted: &Filter,
 ) -> Result<Names, Problem> {
-    let top = counts.and_then(|counts| counts.stats.top.actor.as_ref());
     let params = wanted.params();
     let is_of_actor = params.iter().any(|(name, _)| name == "actor");
-    let top = top.filter(|_| !is_of_actor);
-    let ids = top.into_iter().flat_map(|top| &top.values);
-    let ids = ids.map(|one| one.value.as_str());
+    let counted = counted.iter().filter(|_| !is_of_actor);
+    let ids = counted.map(|one| one.value.as_str());
     let at_hand = found.map_or(&[][..], |found| &found.entries);
     Names::find(visit, Kind::Actor, ids, at_hand, wanted, NAMES_TIME).await
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::answer::LOOK_TIME;
 use crate::{
     entry::Timestamp,
-    query::{Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, TopValues},
+    query::{Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, TopValues, ValueCount},
     server::{console::visit::Visit, problem::Problem},
 };
 
@@ -31,6 +31,15 @@ pub(in crate::server::console) struct Counts {
     pub(super) more: MoreValues,
     /// Whether the counts begin later than the range, because its beginning has no entries.
     pub(super) is_narrowed: bool,
+}
+
+impl Counts {
+    /// The most frequent actors, no more than these.
+    pub(super) fn most_actors(&self, most: usize) -> &[ValueCount] {
+        let top = self.stats.top.actor.as_ref();
+        let values = top.map_or(&[][..], |top| &top.values);
+        &values[..values.len().min(most)]
+    }
 }
 
 impl Counting {

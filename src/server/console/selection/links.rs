@@ -61,6 +61,14 @@ impl Selection {
         }
     }
 
+    /// The same with more values of this field, or with as few of each.
+    pub(in crate::server::console) fn opening(&self, facet: Option<&'static str>) -> Self {
+        Self {
+            facet,
+            ..self.clone()
+        }
+    }
+
     /// The same from another entry on.
     pub(in crate::server::console) fn starting(&self, start: Start) -> Self {
         Self {
@@ -127,6 +135,7 @@ impl Selection {
             range: self.range(),
             usual: Range::USUAL,
             home: home.to_owned(),
+            facet: None,
             ..self.at_newest()
         }
     }
@@ -150,6 +159,7 @@ impl Selection {
             pairs.push(("split", "outcome"));
         }
         pairs.extend(self.columns.iter().map(|column| ("columns", *column)));
+        pairs.extend(self.facet.map(|facet| ("facet", facet)));
         pairs
     }
 

@@ -16,7 +16,7 @@ use crate::{
                 answer::{Found, Question, SEARCH_TIME, find},
                 bar::RangeMenu,
                 counts::{Counting, Counts},
-                facets::{Facet, facet},
+                facets::{Facet, most_shown},
                 histogram::Chart,
                 results::{NOT_EXACT, Nothing, Table},
             },
@@ -54,7 +54,9 @@ async fn make(visit: &Visit, kind: Kind) -> Result<Response, Problem> {
     let selection = Selection::parse_within(Range::OF_SUBJECT, given.clone())?;
     let text = subject(kind, &selection)?;
     let now = Timestamp::now();
-    let answer = Answer::find(visit, kind, Question::new(&selection, &asker, now)?).await?;
+    let question = Question::new(&selection, &asker, now)?;
+    let most = most_shown(&selection, kind.other().parameter());
+    let answer = Answer::find(visit, kind, question, most).await?;
     record(visit, &asker, kind, &given, &answer)?;
     let page = SubjectPage::new(visit, &asker, (kind, text), &selection, &answer, now);
     Ok(html(StatusCode::OK, &page))
@@ -93,7 +95,13 @@ struct Answer {
 }
 
 impl Answer {
-    async fn find(visit: &Visit, kind: Kind, question: Question) -> Result<Self, Problem> {
+    /// With the names of the most frequent others.
+    async fn find(
+        visit: &Visit,
+        kind: Kind,
+        question: Question,
+        most: usize,
+    ) -> Result<Self, Problem> {
         let Question {
             page,
             counting,
@@ -121,7 +129,7 @@ impl Answer {
             known: known?,
             names: Names::default(),
         };
-        answer.names = answer.names_of_others(visit, kind, &filter).await?;
+        answer.names = answer.names_of_others(visit, kind, &filter, most).await?;
         Ok(answer)
     }
 
@@ -130,6 +138,7 @@ impl Answer {
         visit: &Visit,
         kind: Kind,
         filter: &Filter,
+        most: usize,
     ) -> Result<Names, Problem> {
         let counts = self.counts.as_ref();
         let Some(others) = counts.and_then(|counts| others(kind, counts).2) else {
@@ -137,7 +146,8 @@ impl Answer {
         };
         let found = self.found.as_ref();
         let shown = found.map_or(&[][..], |found| &found.entries);
-        let ids = others.values.iter().map(|one| one.value.as_str());
+        let ids = others.values.iter().take(most);
+        let ids = ids.map(|one| one.value.as_str());
         Names::find(visit, kind.other(), ids, shown, filter, NAMES_TIME).await
     }
 }
@@ -202,7 +212,7 @@ impl SubjectPage {
             range: RangeMenu::new(selection, now),
             chart: Chart::new(selection, counts),
             facets: counts
-                .map(|counts| facets(kind, &on_entries, counts, &answer.names))
+                .map(|counts| facets(kind, selection, &on_entries, counts, &answer.names))
                 .unwrap_or_default(),
             table: table(selection, &on_entries, kind, answer, now),
             notices: notices.map(|(_, notice)| notice).collect(),
@@ -212,7 +222,13 @@ impl SubjectPage {
 }
 
 /// The values that its entries have, each with a link to the entries with both.
-fn facets(kind: Kind, on_entries: &Selection, counts: &Counts, names: &Names) -> Vec<Facet> {
+fn facets(
+    kind: Kind,
+    selection: &Selection,
+    on_entries: &Selection,
+    counts: &Counts,
+    names: &Names,
+) -> Vec<Facet> {
     let Counts { stats, more, .. } = counts;
     let top = &stats.top;
     let fields = [
@@ -226,7 +242,7 @@ fn facets(kind: Kind, on_entries: &Selection, counts: &Counts, names: &Names) ->
         .into_iter()
         .filter_map(|(name, title, top)| Some((name, title, top?)));
     let facets = counted.map(|(name, title, top)| {
-        let mut facet = facet(on_entries, name, title, top);
+        let mut facet = Facet::new(selection, on_entries, (name, title), top);
         if name == kind.other().parameter() {
             names.show(&mut facet);
         }
