@@ -215,13 +215,12 @@ async fn the_other_values_of_a_field_are_a_link_away() {
     let cookie = signed_in(&served, &served.token).await;
     let actors = |page: &Answer| page.text().matches("title=\"Only user-").count();
     let page = get(&served, "/audit?range=7d", &cookie).await;
-    let in_table = actors(&get(&served, "/audit?range=7d&facet=outcome", &cookie).await) - 8;
-    assert_eq!(actors(&page), in_table + 8);
+    assert_eq!(actors(&page), 8);
     let more = links(&page, "2 more values in 4 entries");
     assert_eq!(more, ["?range=7d&facet=actor#facet-actor"]);
     let opened = get(&served, "/audit?range=7d&facet=actor", &cookie).await;
     assert!(opened.text().contains("id=\"facet-actor\""));
-    assert_eq!(actors(&opened), in_table + 10);
+    assert_eq!(actors(&opened), 10);
     assert_eq!(links(&opened, "Fewer values"), ["?range=7d#facet-actor"]);
     // It stays open while values are chosen, and by the line of the search.
     let only = &links(&opened, "title=\"Only user-9\"")[0];

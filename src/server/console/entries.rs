@@ -99,7 +99,7 @@ async fn found(
     let mut page = EntriesPage::new(visit, asker, selection, now).await;
     page.export = export;
     page.results = Some(Results::new(selection, &answer, now));
-    Ok(html(StatusCode::OK, &page))
+    Ok(html(answer.status(), &page))
 }
 
 #[derive(Template)]
@@ -181,7 +181,7 @@ fn record(
     let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
     let counted = answer.counts.as_ref().map(|counts| counts.stats.total);
     let entry = entry
-        .detail("status", 200)
+        .detail("status", answer.status().as_u16())
         .detail("entries", shown)
         .detail("counted", counted);
     visit.app.recorder.record(&entry)

@@ -178,8 +178,14 @@ impl Selection {
 
     /// A time that the URL has.
     pub(super) fn time(&self, name: &str) -> &str {
-        let found = self.filter.iter().find(|(known, _)| known == name);
+        let found = self.times().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// The times that the URL has.
+    pub(super) fn times(&self) -> impl Iterator<Item = (&str, &str)> {
+        let times = self.filter.iter().filter(|(name, _)| is_time(name));
+        times.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The parameters for the API.
@@ -279,10 +285,7 @@ mod tests {
             any("q=lost+!key&actor=ann&cursor=c").as_deref(),
             Some("?actor=ann&q=lost&q=%5C!key")
         );
-        assert_eq!(
-            any("q=a+b&q=b+c&q=d").as_deref(),
-            Some("?q=d&q=a&q=b&q=c")
-        );
+        assert_eq!(any("q=a+b&q=b+c&q=d").as_deref(), Some("?q=d&q=a&q=b&q=c"));
         for query in ["q=lost", "q=!lost+key", "actor=Ann+Lee", ""] {
             assert_eq!(any(query), None, "{query}");
         }
@@ -317,6 +320,33 @@ mod tests {
             let given = params::parse(Some(wrong)).unwrap();
             assert!(Selection::parse(given).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn shorter_ranges_end_where_the_range_does() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
+        let shorter = |query| -> Vec<String> {
+            let parts = of(query).shorter(now).into_iter();
+            parts.map(|(_, part)| part.query()).collect()
+        };
+        assert_eq!(
+            shorter("actor=ann&range=7d&cursor=c"),
+            ["?actor=ann", "?actor=ann&range=1h", "?actor=ann&range=15m"]
+        );
+        assert_eq!(shorter("range=all")[0], "?range=90d");
+        assert_eq!(shorter("range=15m"), [""; 0]);
+        let times = "start_date=2026-11-01&end_date=2026-11-01T02:00:00Z";
+        assert_eq!(
+            shorter(times)[0],
+            "?start_date=2026-11-01T01:00:00.000000Z&end_date=2026-11-01T02:00:00.000000Z"
+        );
+        assert_eq!(shorter(times).len(), 2);
+        // A range that goes on beyond now ends now.
+        let open = "start_date=2026-11-29T11:30:00Z&end_date=2027-01-01";
+        assert_eq!(
+            shorter(open),
+            ["?start_date=2026-11-29T11:45:00.000000Z&end_date=2026-11-29T12:00:00.000000Z"]
+        );
     }
 
     #[test]

@@ -5,18 +5,23 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
+
 use super::{
     counts::{Counting, Counts},
     facets::{most_counted, most_shown},
-    subject::{self, Kind, Names},
+    subject::{Kind, Names, Sought, Wanted},
 };
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery, ValueCount},
+    query::{
+        AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery, ValueCount,
+    },
     server::{
         console::{
             selection::{Selection, Start},
+            text::entries,
             visit::Visit,
         },
         params::take,
@@ -49,7 +54,7 @@ pub(super) struct Question {
     pub(super) counting: Counting,
     /// The filter without its times.
     any_time: Filter,
-    pub(super) subject: Option<subject::Wanted>,
+    pub(super) subject: Option<Wanted>,
     /// How many actors are shown with their names.
     actors: usize,
     /// Whether entries that come now belong to the page.
@@ -64,9 +69,19 @@ pub(super) struct Answer {
     pub(super) actors: Names,
     /// The newest entry that the filter wants at any time, if the range has none.
     pub(super) outside: Outside,
-    pub(super) subject: Option<subject::Known>,
+    pub(super) subject: Option<Sought>,
     /// The cursor from which a stream goes on after the page.
     pub(super) arrived: Option<String>,
+}
+
+impl Answer {
+    /// That of the API for a search that takes too long.
+    pub(super) fn status(&self) -> StatusCode {
+        match self.found {
+            Some(_) => StatusCode::OK,
+            None => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 /// The entries outside of a range that has none.
@@ -79,6 +94,7 @@ pub(super) enum Outside {
 }
 
 /// A page of entries.
+#[derive(Default)]
 pub(super) struct Found {
     /// The newest first.
     pub(super) entries: Vec<RawEntry>,
@@ -89,6 +105,17 @@ pub(super) struct Found {
     pub(super) is_partial: bool,
     /// Why there may be no entries.
     pub(super) hints: Vec<String>,
+}
+
+impl Found {
+    /// How many entries there are, as far as the page says that.
+    pub(super) fn words(&self) -> String {
+        let here = self.entries.len() as u64;
+        match self.has_newer || self.has_older {
+            true => format!("More than {}", entries(here)),
+            false => entries(here),
+        }
+    }
 }
 
 impl Question {
@@ -135,7 +162,7 @@ impl Question {
                 include_access,
             },
             any_time,
-            subject: subject::Wanted::new(selection, asker)?,
+            subject: Wanted::new(selection, asker)?,
             actors: most_shown(selection, Kind::Actor.parameter()),
         })
     }
@@ -165,7 +192,7 @@ impl Question {
         let count = counting.counts(visit);
         let subject = async {
             match subject {
-                Some(subject) => subject.find(visit).await,
+                Some(subject) => subject.find(visit).await.map(Some),
                 None => Ok(None),
             }
         };

@@ -88,9 +88,7 @@ impl RangeMenu {
             href: selection.within(range).href(),
             is_chosen: chosen == Some(range),
         };
-        let times = ["start_date", "end_date"].map(|name| (name, selection.time(name)));
-        let given = times.into_iter().filter(|(_, text)| !text.is_empty());
-        let filter = Filter::parse(given).unwrap_or_default();
+        let filter = Filter::parse(selection.times()).unwrap_or_default();
         let start = chosen.and_then(|range| range.start(now)).or(filter.start());
         let end = filter.end().or(chosen.map(|_| now));
         let field = |time| format(time, "%Y-%m-%dT%H:%M");

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use super::answer::LOOK_TIME;
 use crate::{
     entry::Timestamp,
-    query::{Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, TopValues, ValueCount},
+    query::{
+        Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, TopValues,
+        ValueCount,
+    },
     server::{console::visit::Visit, problem::Problem},
 };
 

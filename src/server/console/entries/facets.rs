@@ -162,7 +162,11 @@ impl Left {
             let plural = if values == 1 { "value" } else { "values" };
             let values = number(values);
             let entries = entries(self.entries);
-            let how = if is_opened { "; search for one to see it" } else { "" };
+            let how = if is_opened {
+                "; search for one to see it"
+            } else {
+                ""
+            };
             format!("{values} more {plural} in {entries}{how}")
         })
     }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{bar::Choice, counts::Counts};
+use super::{answer::Found, bar::Choice, counts::Counts};
 use crate::{
     entry::Timestamp,
     query::{Stats, Step, StepCounts},
@@ -32,7 +32,12 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    pub(super) fn new(selection: &Selection, counts: Option<&Counts>) -> Self {
+    /// The chart of these counts. Without counts, the entries that were found say how many there are.
+    pub(super) fn new(
+        selection: &Selection,
+        counts: Option<&Counts>,
+        found: Option<&Found>,
+    ) -> Self {
         let stats = counts.map(|counts| &counts.stats);
         let split = |title, split| Choice {
             title,
@@ -40,7 +45,11 @@ impl Chart {
             is_chosen: selection.split == split,
         };
         Self {
-            total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
+            total: match (stats, found) {
+                (Some(stats), _) => entries(stats.total),
+                (None, Some(found)) => found.words(),
+                (None, None) => "Entries".to_owned(),
+            },
             drawing: stats.and_then(|stats| Histogram::new(selection, stats)),
             splits: [
                 split("Severity", Split::Severity),

@@ -46,6 +46,26 @@ impl Selection {
         between
     }
 
+    /// The same with the ranges that are shorter and end where this one does, the longest first.
+    pub(in crate::server::console) fn shorter(&self, now: Timestamp) -> Vec<(Range, Self)> {
+        let filter = Filter::parse(self.times()).unwrap_or_default();
+        let end = filter.end().unwrap_or(now).min(now);
+        let start = match self.range() {
+            Some(range) => range.start(now),
+            None => filter.start(),
+        };
+        let is_shorter = |range: &Range| {
+            let part = range.start(end);
+            part.is_some_and(|part| start.is_none_or(|start| part > start))
+        };
+        let part = |range: Range| match (self.range(), range.start(end)) {
+            (None, Some(start)) => (range, self.between(start, end)),
+            _ => (range, self.within(range)),
+        };
+        let ranges = Range::ALL.into_iter().rev();
+        ranges.filter(is_shorter).map(part).collect()
+    }
+
     /// The same with the times alone.
     pub(in crate::server::console) fn without_conditions(&self) -> Self {
         let mut without = self.at_newest();
@@ -110,7 +130,9 @@ impl Selection {
     /// The same for entries with any word of the texts of several words; `None` without such a text.
     pub(in crate::server::console) fn any_word(&self) -> Option<Self> {
         let has_words = |(name, text): &(&str, &str)| {
-            *name == "q" && !text.starts_with(['!', '\\']) && text.trim().contains(char::is_whitespace)
+            *name == "q"
+                && !text.starts_with(['!', '\\'])
+                && text.trim().contains(char::is_whitespace)
         };
         let texts = self.conditions().filter(has_words);
         let texts: Vec<_> = texts.map(|(name, text)| (name, text.to_owned())).collect();
