@@ -141,7 +141,7 @@ pub(super) fn question(
     Ok(Question::new(selection, asker, now)?.page)
 }
 
-/// The question for the counts of what is selected, with so many values of each field.
+/// The question for the values of what is selected, so many of each field.
 pub(super) fn counting(
     selection: &Selection,
     asker: &Asker,
@@ -150,6 +150,7 @@ pub(super) fn counting(
 ) -> Result<Counting, Problem> {
     let mut counting = Question::new(selection, asker, now)?.counting;
     counting.query.top = values;
+    counting.is_drawn = false;
     Ok(counting)
 }
 

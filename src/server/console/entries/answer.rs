@@ -151,6 +151,7 @@ impl Question {
                 all: any_entry,
                 depth: Depth::Quick,
                 limit: COUNT_TIME,
+                is_drawn: true,
             },
             goes_on: selection.start == Start::Newest && filter.end().is_none(),
             page: Query {
