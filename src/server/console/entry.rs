@@ -164,6 +164,7 @@ struct Head {
     event_type: String,
     description: String,
     severity: String,
+    /// Empty if none is recorded.
     outcome: String,
     time: Time,
 }
@@ -209,15 +210,11 @@ impl EntryPage {
 
 impl Head {
     fn new(entry: &RawEntry, now: Timestamp) -> Self {
-        let outcome = entry.outcome();
         Self {
             event_type: shown(&entry.event_type()),
             description: shown(&entry.description()),
             severity: shown(&entry.severity()),
-            outcome: match &*outcome {
-                "" => "success".to_owned(),
-                outcome => shown(outcome),
-            },
+            outcome: shown(&entry.outcome()),
             time: Time::new(entry.timestamp(), now),
         }
     }
