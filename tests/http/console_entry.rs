@@ -150,7 +150,11 @@ async fn an_outcome_is_shown_only_if_it_is_recorded() {
     let fact = "<dt><bdi>Outcome</bdi></dt><dd>";
     for (text, shown, sign) in [
         ("Locked one", "<bdi>success</bdi>", Some("#i-plain")),
-        ("Locked two", "<span class=\"muted\">not recorded</span>", None),
+        (
+            "Locked two",
+            "<span class=\"muted\">not recorded</span>",
+            None,
+        ),
         ("Locked three", "<bdi>failure</bdi>", Some("#i-failure")),
     ] {
         let page = page_of(&served, text, &cookie).await;

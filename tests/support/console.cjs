@@ -150,6 +150,10 @@ async function useEverywhere(page, hasScripts) {
 
   await page.click("text=Sign out");
   assert.equal(await page.title(), "Sign in · Audit log");
+  assert.match(await page.textContent("[role=status]"), /You are signed out/);
+  if (hasScripts) await check(page, "signed out");
+  await page.reload();
+  assert.equal(await page.locator("[role=status]").count(), 0, "it is said once");
   await page.goto(base);
   assert.equal(await page.locator("#token").count(), 1);
   if (hasScripts) await check(page, "sign in");
