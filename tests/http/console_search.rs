@@ -115,6 +115,40 @@ async fn an_actor_is_suggested_by_the_name_too() {
 }
 
 #[tokio::test]
+async fn resources_of_the_newest_entries_are_suggested() {
+    let served = served(1, RouterOptions::new());
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for (id, tenant) in [("s-1", "acme"), ("s-2", "globex"), ("s-2", "globex")] {
+            audit!(
+                "secret.read",
+                resource.r#type = "secret",
+                resource.id = id,
+                resource.name = format!("Key {id}"),
+                tenant_id = tenant
+            )
+            .ignore();
+        }
+        audit!("door.opened", resource.name = "Front door").ignore();
+    });
+    served.log.flush().unwrap();
+    let cookie = signed_in(&served, &served.token).await;
+    let found = suggestions(&served, "?actor=nobody", &cookie).await;
+    let expected = serde_json::json!([
+        ["s-2", 0, "Key s-2 (s-2)"],
+        ["Front door", 0],
+        ["s-1", 0, "Key s-1 (s-1)"]
+    ]);
+    assert_eq!(found["values"]["resource"], expected);
+    let types = serde_json::json!([["secret", 0]]);
+    assert_eq!(found["values"]["resource_type"], types);
+    let cookie = signed_in(&served, &key(&served, Scope::Read, Some("acme"))).await;
+    let found = suggestions(&served, "", &cookie).await;
+    let expected = serde_json::json!([["s-1", 0, "Key s-1 (s-1)"]]);
+    assert_eq!(found["values"]["resource"], expected);
+}
+
+#[tokio::test]
 async fn how_several_words_are_found_is_said_below_the_line() {
     let served = served(12, RouterOptions::new());
     let cookie = signed_in(&served, &served.token).await;
