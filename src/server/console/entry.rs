@@ -73,7 +73,7 @@ async fn find(visit: &Visit, asker: &Asker, id: Uuid) -> Result<Option<RawEntry>
     let found = visit.read_within(SEARCH_TIME, move |reader| reader.get(id));
     let found = found
         .await?
-        .ok_or_else(|| Problem::busy("the search for the entry takes too long"))?;
+        .ok_or_else(|| Problem::busy("the search for the entry takes too long; try again soon"))?;
     let tenant = asker.access.tenant.as_deref();
     Ok(found.filter(|entry| tenant.is_none_or(|tenant| entry.tenant_id() == tenant)))
 }

@@ -209,6 +209,9 @@ impl Nothing {
                 selection.within(Range::ALL[Range::ALL.len() - 1]).href(),
             ));
         }
+        if let Some(any) = selection.any_word() {
+            steps.push(("Search for any of the words".to_owned(), any.href()));
+        }
         if has_conditions {
             let clear = selection.without_conditions().href();
             steps.push(("Remove all conditions".to_owned(), clear));
