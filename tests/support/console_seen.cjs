@@ -70,6 +70,33 @@ async function follow(page, base, check) {
   assert.match(await page.textContent("main"), /give one id or name/);
 }
 
+/** More values of a field, and texts of several words; without scripts too. */
+async function find(page, base, check) {
+  await page.goto(base);
+  const values = page.locator("#facet-ip_address li");
+  assert.equal(await values.count(), 8);
+  await page.click("#facet-ip_address p a");
+  assert.match(page.url(), /\?facet=ip_address#facet-ip_address$/);
+  assert.ok((await values.count()) > 24);
+  if (check) await look(page, check, "an opened field");
+  await page.click("#facet-ip_address a:has-text('192.0.2.105')");
+  assert.equal(await heading(page), "1 entry");
+  assert.match(page.url(), /\?ip_address=192\.0\.2\.105&facet=ip_address$/);
+  await page.goBack();
+  await page.click("text=Fewer values");
+  assert.equal(await values.count(), 8);
+
+  // "Sign-in 5 failed" has both words, and not beside each other.
+  await page.fill("[name=search]", "sign-in failed");
+  await page.click(".search button");
+  assert.match(await page.textContent("#search-words"), /have them beside each other/);
+  assert.match(await page.textContent(".found .state"), /Nothing matches/);
+  if (check) await look(page, check, "several words");
+  await page.click("#search-words a");
+  assert.equal(await heading(page), "120 entries");
+  assert.equal(await page.locator("#search-words").count(), 0);
+}
+
 /** The line of the search is completed, by keys and by the pointer. */
 async function complete(page, base, check) {
   await page.goto(base);
@@ -223,4 +250,4 @@ async function wait(page, base, check, place) {
   assert.equal(await clock(), utc);
 }
 
-module.exports = { complete, follow, select, wait };
+module.exports = { complete, find, follow, select, wait };
