@@ -260,38 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_added_excluded_and_taken_away() {
-        let selection = of("actor=ann&range=7d&cursor=c");
-        assert_eq!(
-            selection.with("actor", "bob").query(),
-            "?actor=ann&actor=bob&range=7d"
-        );
-        let without = selection.excluding("actor", "ann");
-        assert_eq!(without.query(), "?actor=!ann&range=7d");
-        assert_eq!(without.with("actor", "ann").query(), "?actor=ann&range=7d");
-        assert_eq!(
-            selection.with("actor", "!x").query(),
-            "?actor=ann&actor=%5C!x&range=7d"
-        );
-        assert!(selection.wants("actor", "ann") && !without.wants("actor", "ann"));
-        assert_eq!(selection.without_value("actor", "ann").query(), "?range=7d");
-        assert_eq!(selection.without_conditions().query(), "?range=7d");
-    }
-
-    #[test]
-    fn a_text_of_several_words_leads_to_the_entries_with_any_of_them() {
-        let any = |query| of(query).any_word().map(|any| any.query());
-        assert_eq!(
-            any("q=lost+!key&actor=ann&cursor=c").as_deref(),
-            Some("?actor=ann&q=lost&q=%5C!key")
-        );
-        assert_eq!(any("q=a+b&q=b+c&q=d").as_deref(), Some("?q=d&q=a&q=b&q=c"));
-        for query in ["q=lost", "q=!lost+key", "actor=Ann+Lee", ""] {
-            assert_eq!(any(query), None, "{query}");
-        }
-    }
-
-    #[test]
     fn times_take_the_place_of_a_range() {
         let selection = of("range=7d&start_date=2026-11-01&end_date=");
         assert_eq!(selection.range(), None);
@@ -320,33 +288,6 @@ mod tests {
             let given = params::parse(Some(wrong)).unwrap();
             assert!(Selection::parse(given).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn shorter_ranges_end_where_the_range_does() {
-        let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
-        let shorter = |query| -> Vec<String> {
-            let parts = of(query).shorter(now).into_iter();
-            parts.map(|(_, part)| part.query()).collect()
-        };
-        assert_eq!(
-            shorter("actor=ann&range=7d&cursor=c"),
-            ["?actor=ann", "?actor=ann&range=1h", "?actor=ann&range=15m"]
-        );
-        assert_eq!(shorter("range=all")[0], "?range=90d");
-        assert_eq!(shorter("range=15m"), [""; 0]);
-        let times = "start_date=2026-11-01&end_date=2026-11-01T02:00:00Z";
-        assert_eq!(
-            shorter(times)[0],
-            "?start_date=2026-11-01T01:00:00.000000Z&end_date=2026-11-01T02:00:00.000000Z"
-        );
-        assert_eq!(shorter(times).len(), 2);
-        // A range that goes on beyond now ends now.
-        let open = "start_date=2026-11-29T11:30:00Z&end_date=2027-01-01";
-        assert_eq!(
-            shorter(open),
-            ["?start_date=2026-11-29T11:45:00.000000Z&end_date=2026-11-29T12:00:00.000000Z"]
-        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     entry::{Catalogue, Timestamp},
-    query::{Query, RawEntry, Top, TopValues},
+    query::{Filter, Query, RawEntry, Top, TopValues},
     server::{access::Scope, problem::Problem},
     store::catalogue,
 };
@@ -85,18 +85,11 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let counts = counting(&selection, &asker, Timestamp::now(), MOST_TYPES)?;
     let layout = visit.app.layout.clone();
     let catalogue = visit.read_within(READ_TIME, move |_| catalogue::catalogue(&layout));
-    let newest = Query {
-        filter: counts.query.filter.clone(),
-        limit: NEWEST,
-        max_bytes: MOST_BYTES,
-        include_access: counts.query.include_access,
-        ..Query::default()
-    };
-    let filter = newest.filter.clone();
-    let newest = visit.read_within(READ_TIME, move |reader| reader.page(&newest));
+    let filter = counts.query.filter.clone();
+    let newest = newest(visit, filter.clone(), counts.query.include_access);
     let (counts, catalogue, newest) = tokio::join!(counts.counts(visit), catalogue, newest);
     let counts = counts?;
-    let newest = newest?.map(|page| page.entries).unwrap_or_default();
+    let newest = newest?;
     let description = "Values for the search were read in the console";
     let entry = asker.record("audit.access.read", description, &given);
     let counted = counts.as_ref().map(|counts| counts.stats.total);
@@ -113,6 +106,23 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let suggestions = Suggestions::new(&top, &known, &names, &resources);
     let text = serde_json::to_vec(&suggestions).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// The newest entries that are wanted, as far as they are found soon.
+async fn newest(
+    visit: &Visit,
+    filter: Filter,
+    include_access: bool,
+) -> Result<Vec<RawEntry>, Problem> {
+    let query = Query {
+        filter,
+        limit: NEWEST,
+        max_bytes: MOST_BYTES,
+        include_access,
+        ..Query::default()
+    };
+    let page = visit.read_within(READ_TIME, move |reader| reader.page(&query));
+    Ok(page.await?.map(|page| page.entries).unwrap_or_default())
 }
 
 #[derive(Serialize)]
@@ -281,7 +291,7 @@ fn values<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::{Filter, ValueCount};
+    use crate::query::ValueCount;
 
     #[test]
     fn every_parameter_of_a_filter_is_suggested() {
