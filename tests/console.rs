@@ -114,7 +114,7 @@ fn record(log: &AuditLog) {
                     severity = warning,
                     actor.id = user,
                     outcome = tracing_audit::Outcome::failure("authentication", "wrong password"),
-                    ip_address = "192.0.2.7",
+                    ip_address = format!("192.0.2.{}", 100 + n),
                     attempt = n,
                     "Sign-in {} failed",
                     n

@@ -151,6 +151,7 @@ fn label(step: Step, start: Timestamp) -> String {
         Step::Year => 4,
         Step::Month => 7,
         Step::Day => 10,
+        step if step < Step::Minute => 19,
         _ => 16,
     };
     let text = start.to_string();

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use tracing_audit::{
-    audit,
+    Outcome, audit,
     http::{RouterOptions, Scope},
 };
 use tracing_subscriber::prelude::*;
@@ -133,4 +133,49 @@ async fn an_entry_says_which_file_has_it() {
         assert!(served.dir.path().join(name).is_file(), "{name}");
         assert!(!page.contains(&*served.dir.path().to_string_lossy()));
     }
+}
+
+#[tokio::test]
+async fn an_outcome_is_shown_only_if_it_is_recorded() {
+    let served = served(0, RouterOptions::new());
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        audit!("account.locked", outcome = Outcome::success(), "Locked one").ignore();
+        audit!("account.locked", "Locked two").ignore();
+        let refused = Outcome::failure("authorization", "not an owner");
+        audit!("account.locked", outcome = refused, "Locked three").ignore();
+    });
+    served.log.flush().unwrap();
+    let cookie = signed_in(&served, &served.token).await;
+    let fact = "<dt><bdi>Outcome</bdi></dt><dd>";
+    for (text, shown, sign) in [
+        ("Locked one", "<bdi>success</bdi>", Some("#i-plain")),
+        (
+            "Locked two",
+            "<span class=\"muted\">not recorded</span>",
+            None,
+        ),
+        ("Locked three", "<bdi>failure</bdi>", Some("#i-failure")),
+    ] {
+        let page = page_of(&served, text, &cookie).await;
+        assert!(page.contains(&format!("{fact}{shown}")), "{page}");
+        let glance = page.split("<p class=\"line glance\">").nth(1).unwrap();
+        let glance = glance.split("</p>").next().unwrap();
+        assert_eq!(glance.contains("no outcome recorded"), sign.is_none());
+        assert!(sign.is_none_or(|sign| glance.contains(sign)), "{glance}");
+        assert!(!glance.contains("#i-success"), "{glance}");
+    }
+    let table = by_cookie(&served, Method::GET, "/audit", &cookie).await;
+    let cells = table.text().split("<tbody>").nth(1).unwrap();
+    let cells = cells.split("</tbody>").next().unwrap();
+    let cells: Vec<_> = cells.split("<td class=\"out\">").skip(1).collect();
+    // The newest first.
+    for (cell, word) in cells.iter().zip(["failure", "not recorded", "success"]) {
+        assert!(cell.split("</td>").next().unwrap().contains(word), "{cell}");
+    }
+    assert_eq!(cells.len(), 3);
+    // A filter takes no outcome for a success.
+    let path = "/audit?outcome=success";
+    let page = by_cookie(&served, Method::GET, path, &cookie).await;
+    assert!(page.text().contains("<h2>2 entries</h2>"));
 }

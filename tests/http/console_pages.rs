@@ -210,6 +210,27 @@ async fn a_value_is_wanted_and_excluded_by_links() {
 }
 
 #[tokio::test]
+async fn the_other_values_of_a_field_are_a_link_away() {
+    let served = served(20, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let actors = |page: &Answer| page.text().matches("title=\"Only user-").count();
+    let page = get(&served, "/audit?range=7d", &cookie).await;
+    assert_eq!(actors(&page), 8);
+    let more = links(&page, "2 more values in 4 entries");
+    assert_eq!(more, ["?range=7d&facet=actor#facet-actor"]);
+    let opened = get(&served, "/audit?range=7d&facet=actor", &cookie).await;
+    assert!(opened.text().contains("id=\"facet-actor\""));
+    assert_eq!(actors(&opened), 10);
+    assert_eq!(links(&opened, "Fewer values"), ["?range=7d#facet-actor"]);
+    // It stays open while values are chosen, and by the line of the search.
+    let only = &links(&opened, "title=\"Only user-9\"")[0];
+    assert_eq!(only, "?actor=user-9&range=7d&facet=actor");
+    let line = "/audit?range=7d&facet=actor&search=actor%3Auser-9";
+    let searched = get(&served, line, &cookie).await;
+    assert_eq!(searched.header(header::LOCATION), format!("/audit{only}"));
+}
+
+#[tokio::test]
 async fn an_empty_range_says_where_the_newest_entry_is() {
     let served = served(3, RouterOptions::new());
     let cookie = signed_in(&served, &served.token).await;

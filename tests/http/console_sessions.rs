@@ -331,6 +331,19 @@ async fn signing_out_ends_the_session() {
         gone.starts_with("__Secure-audit-session=; Path=/audit; Max-Age=0;"),
         "{gone}"
     );
+    let note = answer.headers.get_all(header::SET_COOKIE).iter().nth(1);
+    let note = note.unwrap().to_str().unwrap();
+    let path = "; Path=/audit/sign-in; Max-Age=60; HttpOnly; Secure; SameSite=Strict";
+    let note = note.strip_suffix(path).unwrap();
+    // The page to sign in says so, and takes the note away.
+    for (cookie, is_said) in [(note, true), ("", false)] {
+        let page = by_cookie(&served, Method::GET, "/audit/sign-in", cookie).await;
+        assert_eq!(page.status, 200);
+        assert_eq!(page.text().contains("You are signed out."), is_said);
+        let gone = page.headers.get(header::SET_COOKIE);
+        let gone = gone.is_some_and(|gone| gone.to_str().unwrap().contains("; Max-Age=0;"));
+        assert_eq!(gone, is_said);
+    }
     for (cookie, status) in [(&cookie, 401), (&other, 200)] {
         let answer = by_cookie(&served, Method::GET, "/audit/entries", cookie).await;
         assert_eq!(answer.status, status);

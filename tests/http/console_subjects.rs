@@ -55,7 +55,7 @@ fn record(served: &Served) {
 
 /// The facet with this title: its texts and counts, and the links of the values.
 fn facet(page: &Answer, title: &str) -> Vec<(String, String, String)> {
-    let facet = page.text().split("<section class=\"facet\">");
+    let facet = page.text().split("<section class=\"facet\"");
     let facet = facet
         .into_iter()
         .find(|facet| facet.contains(&format!("<h3>{title}</h3>")));
@@ -204,6 +204,30 @@ async fn the_page_of_a_subject_has_a_range_and_is_recorded() {
     );
     assert_eq!(read[0]["details"]["parameters"]["actor"], "bob");
     assert_eq!(read[1]["details"]["counted"], 0);
+}
+
+#[tokio::test]
+async fn a_field_of_the_page_of_a_subject_is_opened_there() {
+    let served = served(0, RouterOptions::new());
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..12 {
+            let secret = format!("secret-{n}");
+            audit!("secret.read", actor.id = "ann", resource.id = secret).ignore();
+        }
+    });
+    served.log.flush().unwrap();
+    let cookie = signed_in(&served, &served.token).await;
+    let page = get(&served, "/audit/actor?actor=ann", &cookie).await;
+    assert_eq!(facet(&page, "Resources").len(), 8);
+    let link = "href=\"?actor=ann&#38;facet=resource#facet-resource\"";
+    assert!(page.text().contains(link), "{}", page.text());
+    let opened = get(&served, "/audit/actor?actor=ann&facet=resource", &cookie).await;
+    let resources = facet(&opened, "Resources");
+    assert_eq!(resources.len(), 12);
+    // The page of entries has no such field.
+    let mut links = resources.iter().map(|(_, _, href)| href);
+    assert!(links.all(|href| !href.contains("facet")), "{resources:?}");
 }
 
 #[tokio::test]

@@ -62,6 +62,12 @@ async fn entries_are_counted_over_time_and_by_values() {
 
     let few = stats(&served, "actor=user-3&actor=user-4").await;
     assert_eq!((&few["total"], &few["step"]), (&json!(8), &json!("minute")));
+    // Steps of seconds have to be asked for.
+    let seconds = stats(&served, "step=10-seconds&top=0").await;
+    assert_eq!(seconds["step"], "10-seconds");
+    let steps = seconds["steps"].as_array().unwrap().iter();
+    let counts = steps.map(|step| step["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 40);
 }
 
 #[tokio::test]

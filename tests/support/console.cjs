@@ -150,6 +150,10 @@ async function useEverywhere(page, hasScripts) {
 
   await page.click("text=Sign out");
   assert.equal(await page.title(), "Sign in · Audit log");
+  assert.match(await page.textContent("[role=status]"), /You are signed out/);
+  if (hasScripts) await check(page, "signed out");
+  await page.reload();
+  assert.equal(await page.locator("[role=status]").count(), 0, "it is said once");
   await page.goto(base);
   assert.equal(await page.locator("#token").count(), 1);
   if (hasScripts) await check(page, "sign in");
@@ -196,6 +200,11 @@ async function useScripts(page) {
   assert.equal(await page.locator("tr.new").count(), 2);
   await page.click("[data-live]");
   assert.equal(await page.getAttribute("[data-live]", "aria-pressed"), "false");
+  // A row that came so is the same as one of the server.
+  const first = async () => (await page.locator(".table tbody tr >> nth=0").allInnerTexts())[0].replace(/\s+/g, " ");
+  const live = await first();
+  await page.reload();
+  assert.equal(await first(), live);
 }
 
 /** What administrators see and change. */
@@ -273,6 +282,7 @@ async function main() {
       const page = await open(browser, { javaScriptEnabled });
       await signIn(page);
       await seen.follow(page, base, javaScriptEnabled && check);
+      await seen.find(page, base, javaScriptEnabled && check);
       assert.deepEqual(page.problems, []);
     }
     const far = await open(browser, { timezoneId: "Asia/Kathmandu" });

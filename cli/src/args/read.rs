@@ -105,7 +105,8 @@ Examples:
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// The length of the steps of time, at most 1000 of them [default: suits the range]
+    /// The length of the steps of time, at most 1000 of them [default: a minute or longer, as suits
+    /// the range]
     #[arg(
         long,
         value_parser = PossibleValuesParser::new(Step::ALL.map(|step| step.to_string()))

@@ -95,6 +95,11 @@ fn a_pipe_gets_one_json_document() {
         json!([{"value": "eve", "count": 2}])
     );
     assert_eq!(failed["step"], "minute");
+    let seconds = json_of(dir.path(), &["--step", "30-seconds"]);
+    assert_eq!(
+        (&seconds["step"], &seconds["total"]),
+        (&json!("30-seconds"), &all["total"])
+    );
     let chosen = json_of(dir.path(), &["--fields", "severity,actor"]);
     assert_eq!(chosen["top"]["actor"], all["top"]["actor"]);
     assert_eq!(chosen["top"].as_object().unwrap().len(), 2);
@@ -111,7 +116,7 @@ fn what_cannot_be_counted_is_said() {
     for (flags, said) in [
         (
             &["--step", "week"][..],
-            "[possible values: minute, 10-minutes,",
+            "[possible values: second, 5-seconds, 10-seconds, 30-seconds, minute, 10-minutes,",
         ),
         (&["--top", "few"], "--top"),
         (

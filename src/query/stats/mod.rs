@@ -6,8 +6,8 @@
 //! - Each wanted entry that can be read is counted once, whichever thread reads it; the answer
 //!   doesn't depend on the order in which blocks are read.
 //! - A sealed file that is wholly in the range has its counts in its index; if a filter wants more
-//!   than a range, or the index doesn't have the values of a field that was asked for, the file is
-//!   read.
+//!   than a range, or steps are shorter than a minute, or the index doesn't have the values of a
+//!   field that was asked for, the file is read.
 //! - Memory is bounded: by the number of steps, and for each field by the bytes of its different
 //!   values. Beyond that bound the most frequent values can't be known, and none are given.
 //!
@@ -73,7 +73,9 @@ pub struct StatsQuery {
     /// The entries that are counted.
     pub filter: Filter,
     /// The length of the steps in which they are counted, of which there may be at most 1000.
-    /// `None` (the default) for the shortest of which there are no more than `most_steps`.
+    /// `None` (the default) for the shortest of which there are no more than `most_steps`, but not
+    /// for one shorter than a minute: indexes have the counts of minutes, so that steps of seconds
+    /// cost reading all entries of the range.
     pub step: Option<Step>,
     /// The most steps if no `step` is given; 400 by default. There can be more if these are years.
     pub most_steps: u16,
@@ -89,10 +91,10 @@ pub struct StatsQuery {
 }
 
 impl StatsQuery {
-    /// Makes a question of text parameters: `step` (`minute`, `10-minutes`, `hour`, `6-hours`,
-    /// `day`, `month` or `year`), `top` (10; 0 to 100), `fields` (as in `event_type,severity`),
-    /// `include` (`access`), and those of the filter. `Error::Invalid` names the one that is wrong,
-    /// and says what to write instead.
+    /// Makes a question of text parameters: `step` (`second`, `5-seconds`, `10-seconds`,
+    /// `30-seconds`, `minute`, `10-minutes`, `hour`, `6-hours`, `day`, `month` or `year`), `top`
+    /// (10; 0 to 100), `fields` (as in `event_type,severity`), `include` (`access`), and those of the
+    /// filter. `Error::Invalid` names the one that is wrong, and says what to write instead.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {

@@ -10,12 +10,20 @@ use crate::{
     error::{Error, Result},
 };
 
-const MICROS_PER_MINUTE: i64 = 60_000_000;
+const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// The length of the steps in which entries are counted over time. Steps begin at round times of
 /// UTC, and a longer step is made of whole shorter ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
+    /// One second: `second`.
+    Second,
+    /// Five seconds: `5-seconds`.
+    FiveSeconds,
+    /// Ten seconds: `10-seconds`.
+    TenSeconds,
+    /// Thirty seconds: `30-seconds`.
+    ThirtySeconds,
     /// One minute: `minute`.
     Minute,
     /// Ten minutes: `10-minutes`.
@@ -34,7 +42,11 @@ pub enum Step {
 
 impl Step {
     /// All of them, the shortest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
+        Self::Second,
+        Self::FiveSeconds,
+        Self::TenSeconds,
+        Self::ThirtySeconds,
         Self::Minute,
         Self::TenMinutes,
         Self::Hour,
@@ -46,6 +58,10 @@ impl Step {
 
     fn name(self) -> &'static str {
         match self {
+            Self::Second => "second",
+            Self::FiveSeconds => "5-seconds",
+            Self::TenSeconds => "10-seconds",
+            Self::ThirtySeconds => "30-seconds",
             Self::Minute => "minute",
             Self::TenMinutes => "10-minutes",
             Self::Hour => "hour",
@@ -99,15 +115,19 @@ impl Step {
 
     /// How long it is, if all are equally long.
     fn micros(self) -> Option<i64> {
-        let minutes = match self {
-            Self::Minute => 1,
-            Self::TenMinutes => 10,
-            Self::Hour => 60,
-            Self::SixHours => 6 * 60,
-            Self::Day => 24 * 60,
+        let seconds = match self {
+            Self::Second => 1,
+            Self::FiveSeconds => 5,
+            Self::TenSeconds => 10,
+            Self::ThirtySeconds => 30,
+            Self::Minute => 60,
+            Self::TenMinutes => 10 * 60,
+            Self::Hour => 60 * 60,
+            Self::SixHours => 6 * 60 * 60,
+            Self::Day => 24 * 60 * 60,
             Self::Month | Self::Year => return None,
         };
-        Some(minutes * MICROS_PER_MINUTE)
+        Some(seconds * MICROS_PER_SECOND)
     }
 }
 
@@ -150,6 +170,10 @@ mod tests {
     fn steps_begin_at_round_times() {
         let time = "2028-02-29T16:47:09.123456Z";
         for (step, start) in [
+            (Step::Second, "2028-02-29T16:47:09.000000Z"),
+            (Step::FiveSeconds, "2028-02-29T16:47:05.000000Z"),
+            (Step::TenSeconds, "2028-02-29T16:47:00.000000Z"),
+            (Step::ThirtySeconds, "2028-02-29T16:47:00.000000Z"),
             (Step::Minute, "2028-02-29T16:47:00.000000Z"),
             (Step::TenMinutes, "2028-02-29T16:40:00.000000Z"),
             (Step::Hour, "2028-02-29T16:00:00.000000Z"),
@@ -167,7 +191,9 @@ mod tests {
         );
         let error = "week".parse::<Step>().unwrap_err().to_string();
         assert!(
-            error.contains("must be one of minute, 10-minutes"),
+            error.contains(
+                "must be one of second, 5-seconds, 10-seconds, 30-seconds, minute, 10-minutes"
+            ),
             "{error}"
         );
     }

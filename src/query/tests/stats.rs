@@ -48,6 +48,9 @@ fn lengthen(entries: &mut [(i64, Map<String, Value>)], long: &[(&str, usize)]) {
 fn step_text(step: Step, entry: &Value) -> String {
     let time = entry["timestamp"].as_str().unwrap();
     let letters = match step {
+        Step::Second => 19,
+        Step::TenSeconds => 18,
+        Step::FiveSeconds | Step::ThirtySeconds => 17,
         Step::Minute => 16,
         Step::TenMinutes => 15,
         Step::Hour => 13,
@@ -56,7 +59,10 @@ fn step_text(step: Step, entry: &Value) -> String {
         Step::Year => 4,
     };
     let quarter = time[11..13].parse::<u8>().unwrap() / 6;
+    let second = time[17..19].parse::<u8>().unwrap();
     match step {
+        Step::FiveSeconds => format!("{}{:02}", &time[..letters], second / 5 * 5),
+        Step::ThirtySeconds => format!("{}{:02}", &time[..letters], second / 30 * 30),
         Step::SixHours => format!("{}T{:02}", &time[..letters], quarter * 6),
         _ => time[..letters].to_owned(),
     }
@@ -174,7 +180,10 @@ fn check_choice(stats: &Stats, filter: &Filter, entries: &[&Value], most: u16) {
     };
     let steps = |step: Step| step.number(last) - step.number(first) + 1;
     assert!(stats.step == Step::Year || steps(stats.step) <= i64::from(most));
-    let shorter = Step::ALL.into_iter().rev().find(|step| *step < stats.step);
+    // No step of seconds is chosen.
+    let shorter = Step::ALL.into_iter().rev();
+    let mut shorter = shorter.filter(|step| *step >= Step::Minute);
+    let shorter = shorter.find(|step| *step < stats.step);
     assert!(
         shorter.is_none_or(|shorter| steps(shorter) > i64::from(most)),
         "{stats:?}"
@@ -314,6 +323,36 @@ fn the_range_of_the_filter_has_all_its_steps() {
 }
 
 #[test]
+fn steps_of_seconds_are_those_of_the_entries_in_sealed_files_too() {
+    let log = Log::new();
+    let at = |seq, seconds: i64| Record {
+        padding: 30_000,
+        ..Record::new(0, seq, seconds * 1_000_000 - DAY)
+    };
+    let lines: Vec<_> = [(1, 3), (2, 4), (3, 17), (4, 29)]
+        .map(|(seq, seconds)| at(seq, seconds).line())
+        .into();
+    log.sealed(&stem(0, 1), &lines);
+    for (step, expected) in [
+        ("second", vec![1, 1, 0, 0]),
+        ("5-seconds", vec![2, 0, 0, 1]),
+        ("10-seconds", vec![2, 1, 1]),
+        ("30-seconds", vec![4]),
+    ] {
+        let query = StatsQuery::parse([("step", step)]).unwrap();
+        let stats = log.reader().stats(&query).unwrap();
+        let counts: Vec<_> = stats.steps.iter().map(|one| one.count).collect();
+        assert_eq!(&counts[..expected.len()], expected, "{step}");
+        assert_eq!((counts.iter().sum::<u64>(), stats.total), (4, 4), "{step}");
+    }
+    // None is chosen that wasn't asked for.
+    assert_eq!(
+        log.reader().stats(&StatsQuery::default()).unwrap().step,
+        Step::Minute
+    );
+}
+
+#[test]
 fn too_many_steps_are_refused_and_the_error_says_what_to_give() {
     let log = Log::new();
     log.append(&stem(0, 1), &[record(1, -5).line(), record(2, -2).line()]);
@@ -355,7 +394,7 @@ fn wrong_parameters_are_named() {
             "fields: \"tenant_id\" must be one of event_type, severity, outcome, actor, ip_address",
         ),
         (&[("fields", "")], "fields: \"\" must be one of"),
-        (&[("step", "week")], "step: \"week\" must be one of minute"),
+        (&[("step", "week")], "step: \"week\" must be one of second"),
         (&[("include", "all")], "include: it must be access"),
         (
             &[("step", "day"), ("step", "day")],

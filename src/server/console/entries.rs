@@ -99,7 +99,7 @@ async fn found(
     let mut page = EntriesPage::new(visit, asker, selection, now).await;
     page.export = export;
     page.results = Some(Results::new(selection, &answer, now));
-    Ok(html(StatusCode::OK, &page))
+    Ok(html(answer.status(), &page))
 }
 
 #[derive(Template)]
@@ -141,7 +141,7 @@ pub(super) fn question(
     Ok(Question::new(selection, asker, now)?.page)
 }
 
-/// The question for the counts of what is selected, with so many values of each field.
+/// The question for the values of what is selected, so many of each field.
 pub(super) fn counting(
     selection: &Selection,
     asker: &Asker,
@@ -150,6 +150,7 @@ pub(super) fn counting(
 ) -> Result<Counting, Problem> {
     let mut counting = Question::new(selection, asker, now)?.counting;
     counting.query.top = values;
+    counting.is_drawn = false;
     Ok(counting)
 }
 
@@ -181,7 +182,7 @@ fn record(
     let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
     let counted = answer.counts.as_ref().map(|counts| counts.stats.total);
     let entry = entry
-        .detail("status", 200)
+        .detail("status", answer.status().as_u16())
         .detail("entries", shown)
         .detail("counted", counted);
     visit.app.recorder.record(&entry)

@@ -73,7 +73,7 @@ async fn find(visit: &Visit, asker: &Asker, id: Uuid) -> Result<Option<RawEntry>
     let found = visit.read_within(SEARCH_TIME, move |reader| reader.get(id));
     let found = found
         .await?
-        .ok_or_else(|| Problem::busy("the search for the entry takes too long"))?;
+        .ok_or_else(|| Problem::busy("the search for the entry takes too long; try again soon"))?;
     let tenant = asker.access.tenant.as_deref();
     Ok(found.filter(|entry| tenant.is_none_or(|tenant| entry.tenant_id() == tenant)))
 }
@@ -164,6 +164,7 @@ struct Head {
     event_type: String,
     description: String,
     severity: String,
+    /// Empty if none is recorded.
     outcome: String,
     time: Time,
 }
@@ -209,15 +210,11 @@ impl EntryPage {
 
 impl Head {
     fn new(entry: &RawEntry, now: Timestamp) -> Self {
-        let outcome = entry.outcome();
         Self {
             event_type: shown(&entry.event_type()),
             description: shown(&entry.description()),
             severity: shown(&entry.severity()),
-            outcome: match &*outcome {
-                "" => "success".to_owned(),
-                outcome => shown(outcome),
-            },
+            outcome: shown(&entry.outcome()),
             time: Time::new(entry.timestamp(), now),
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! The parameters are those of the API, and a few of the page's own: `range`, a time up to now,
 //! which `start_date` and `end_date` take the place of; `split`, what the histogram's bars are
-//! divided by; `columns`, those of the table that are shown; `newer`, a cursor as `cursor` is, in the
-//! other direction; and `search`, a line that is turned into parameters.
+//! divided by; `columns`, those of the table that are shown; `facet`, the field of which more values
+//! are shown; `newer`, a cursor as `cursor` is, in the other direction; and `search`, a line that is
+//! turned into parameters.
 //!
 //! ```text
 //! range      the times up to now that can be chosen
@@ -41,6 +42,17 @@ pub(super) const COLUMNS: [(&str, &str); 7] = [
     ("description", "Description"),
 ];
 
+/// The fields whose values are counted, of which one can be opened.
+const FACETS: [&str; 7] = [
+    "severity",
+    "outcome",
+    "event_type",
+    "actor",
+    "resource",
+    "ip_address",
+    "user_agent",
+];
+
 /// The beginning of the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Start {
@@ -65,6 +77,8 @@ pub(super) struct Selection {
     pub(super) split: Split,
     /// The names of the columns that are shown; without any, all are.
     columns: Vec<&'static str>,
+    /// The field of which more values are shown.
+    facet: Option<&'static str>,
     pub(super) start: Start,
     /// A line that was written, and takes the place of all of the filter but the times.
     pub(super) search: Option<String>,
@@ -92,6 +106,7 @@ impl Selection {
         let columns = columns
             .map(|(_, name)| column(&name))
             .collect::<Result<_>>()?;
+        let facet = take(&mut given, "facet")?;
         let older = take(&mut given, "cursor")?;
         let newer = take(&mut given, "newer")?;
         let start = match (older, newer) {
@@ -113,6 +128,7 @@ impl Selection {
             home: String::new(),
             split,
             columns,
+            facet: facet.as_deref().map(field).transpose()?,
             start,
             search,
         })
@@ -162,8 +178,14 @@ impl Selection {
 
     /// A time that the URL has.
     pub(super) fn time(&self, name: &str) -> &str {
-        let found = self.filter.iter().find(|(known, _)| known == name);
+        let found = self.times().find(|(known, _)| *known == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// The times that the URL has.
+    pub(super) fn times(&self) -> impl Iterator<Item = (&str, &str)> {
+        let times = self.filter.iter().filter(|(name, _)| is_time(name));
+        times.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The parameters for the API.
@@ -185,6 +207,11 @@ impl Selection {
         self.conditions().any(|one| one == (name, text))
     }
 
+    /// The field of which more values are shown.
+    pub(super) fn opened(&self) -> Option<&'static str> {
+        self.facet
+    }
+
     /// Whether a column is shown.
     pub(super) fn shows(&self, column: &str) -> bool {
         self.columns.is_empty() || self.columns.contains(&column)
@@ -193,7 +220,7 @@ impl Selection {
 
 /// Whether a parameter of the filter, but not of a time, has this name.
 pub(super) fn is_condition(name: &str) -> bool {
-    !is_time(name) && !matches!(name, "range" | "split" | "columns")
+    !is_time(name) && !matches!(name, "range" | "split" | "columns" | "facet")
 }
 
 /// Whether a parameter of the range has this name.
@@ -202,11 +229,18 @@ pub(super) fn is_range(name: &str) -> bool {
 }
 
 fn column(given: &str) -> Result<&'static str> {
-    let names = COLUMNS.map(|(name, _)| name);
-    let found = names.into_iter().find(|name| *name == given);
+    one_of("columns", &COLUMNS.map(|(name, _)| name), given)
+}
+
+fn field(given: &str) -> Result<&'static str> {
+    one_of("facet", &FACETS, given)
+}
+
+fn one_of(parameter: &str, names: &[&'static str], given: &str) -> Result<&'static str> {
+    let found = names.iter().copied().find(|name| *name == given);
     found.ok_or_else(|| {
         let problem = format!("{given:?} must be one of {}", names.join(", "));
-        Error::invalid("columns", problem)
+        Error::invalid(parameter, problem)
     })
 }
 
@@ -223,25 +257,6 @@ mod tests {
 
     fn of(query: &str) -> Selection {
         Selection::parse(params::parse(Some(query)).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_value_is_added_excluded_and_taken_away() {
-        let selection = of("actor=ann&range=7d&cursor=c");
-        assert_eq!(
-            selection.with("actor", "bob").query(),
-            "?actor=ann&actor=bob&range=7d"
-        );
-        let without = selection.excluding("actor", "ann");
-        assert_eq!(without.query(), "?actor=!ann&range=7d");
-        assert_eq!(without.with("actor", "ann").query(), "?actor=ann&range=7d");
-        assert_eq!(
-            selection.with("actor", "!x").query(),
-            "?actor=ann&actor=%5C!x&range=7d"
-        );
-        assert!(selection.wants("actor", "ann") && !without.wants("actor", "ann"));
-        assert_eq!(selection.without_value("actor", "ann").query(), "?range=7d");
-        assert_eq!(selection.without_conditions().query(), "?range=7d");
     }
 
     #[test]
@@ -268,6 +283,7 @@ mod tests {
             "split=actor",
             "cursor=a&newer=b",
             "range=1h&range=7d",
+            "facet=door",
         ] {
             let given = params::parse(Some(wrong)).unwrap();
             assert!(Selection::parse(given).is_err(), "{wrong}");
@@ -326,12 +342,13 @@ mod tests {
         fn the_query_has_the_whole_state(
             params in proptest::collection::vec(("[a-z.]{1,5}|details.\\PC{1,4}", "\\PC{1,9}"), 0..5),
         ) {
-            let own = ["range", "split", "columns", "cursor", "newer", "search"];
+            let own = ["range", "split", "columns", "facet", "cursor", "newer", "search"];
             prop_assume!(params.iter().all(|(name, _)| !own.contains(&&**name)));
             let selection = Selection {
                 filter: params,
                 split: Split::Outcome,
                 columns: vec!["actor"],
+                facet: Some("actor"),
                 ..Selection::default()
             };
             let query = selection.query();

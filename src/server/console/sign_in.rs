@@ -13,7 +13,7 @@ use axum::{
 use super::{
     code, form,
     frame::Frame,
-    session::{COOKIE, LIFE, SessionCookie, any_session_cookie},
+    session::{COOKIE, LIFE, SessionCookie, any_session_cookie, cookies},
     visit::{Visit, below, html, mount, with_headers_of},
 };
 use crate::{
@@ -28,6 +28,11 @@ use crate::{
     },
 };
 
+/// The name of the cookie of a visitor who has just signed out.
+const SIGNED_OUT: &str = "__Secure-audit-signed-out";
+/// How long that cookie waits for the page to sign in.
+const SIGNED_OUT_SECONDS: u64 = 60;
+
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage {
@@ -37,6 +42,8 @@ struct SignInPage {
     /// The page to go on to, below the mount.
     next: String,
     problem: Option<&'static str>,
+    /// Whether the visitor has just signed out.
+    is_signed_out: bool,
     /// Whether visitors sign in here, and not to the application.
     by_token: bool,
 }
@@ -58,9 +65,15 @@ pub(super) async fn page(visit: Visit) -> Response {
             code,
             next: next.unwrap_or_default(),
             problem: None,
+            is_signed_out: has_signed_out(&visit.head),
             by_token: true,
         };
-        Ok(html(StatusCode::OK, &page))
+        let mut response = html(StatusCode::OK, &page);
+        if page.is_signed_out {
+            // It is said once.
+            add_cookie(&mut response, &signed_out(&visit.mount(), "", 0))?;
+        }
+        Ok(response)
     };
     visit.answer(made())
 }
@@ -82,6 +95,7 @@ pub(super) fn needed(visit: &Visit, problem: Problem) -> Response {
                  Delete the cookies of this site, then sign in."
             }
         }),
+        is_signed_out: false,
         by_token,
     };
     with_headers_of(&problem, html(problem.status(), &page))
@@ -126,7 +140,7 @@ async fn begin(app: &State, head: &Parts, body: Body) -> Result<Response, Proble
     let value = app.sessions.begin(token, Instant::now())?;
     let mount = mount(head);
     let to = below(&mount, &next.unwrap_or_default());
-    see_other(&to, Some(cookie(&mount, &value, LIFE.as_secs())))
+    see_other(&to, &[cookie(&mount, &value, LIFE.as_secs())])
 }
 
 /// The token, if it is valid now; a refusal is recorded.
@@ -175,7 +189,11 @@ fn end(app: &State, head: &Parts) -> Result<Response, Problem> {
         let _ = app.recorder.record(&entry);
     }
     let mount = mount(head);
-    see_other(&below(&mount, "sign-in"), Some(cookie(&mount, "", 0)))
+    let cookies = [
+        cookie(&mount, "", 0),
+        signed_out(&mount, "1", SIGNED_OUT_SECONDS),
+    ];
+    see_other(&below(&mount, "sign-in"), &cookies)
 }
 
 /// An application with an authorizer of its own has a login of its own.
@@ -203,32 +221,54 @@ fn refused(app: &State, head: &Parts, problem: Problem) -> Response {
             StatusCode::NOT_FOUND => "You sign in to this console by its application.",
             _ => "That didn't work just now. Try again in a moment.",
         }),
+        is_signed_out: false,
         by_token: app.options.authorizer.is_none(),
     };
     with_headers_of(&problem, html(problem.status(), &page))
 }
 
-/// The cookie for everything below the mount.
+/// The cookie of a session, for everything below the mount.
 fn cookie(mount: &str, value: &str, seconds: u64) -> String {
-    // Only letters and such can't leave their place in the header.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte);
-    let path = match mount.bytes().all(is_plain) && !mount.is_empty() {
-        true => mount,
-        false => "/",
-    };
-    format!("{COOKIE}={value}; Path={path}; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict")
+    set_cookie(COOKIE, mount, value, seconds)
 }
 
-fn see_other(to: &str, cookie: Option<String>) -> Result<Response, Problem> {
-    let wrong = |_| Problem::parameter("next", "it is not a path of the console");
+/// The cookie that lets the page to sign in say, once, that the visitor has signed out.
+fn signed_out(mount: &str, value: &str, seconds: u64) -> String {
+    set_cookie(SIGNED_OUT, &below(mount, "sign-in"), value, seconds)
+}
+
+fn has_signed_out(head: &Parts) -> bool {
+    cookies(head, SIGNED_OUT).any(|value| value == b"1")
+}
+
+fn set_cookie(name: &str, path: &str, value: &str, seconds: u64) -> String {
+    // Only letters and such can't leave their place in the header.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte);
+    let path = match path.bytes().all(is_plain) && !path.is_empty() {
+        true => path,
+        false => "/",
+    };
+    format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict")
+}
+
+fn see_other(to: &str, cookies: &[String]) -> Result<Response, Problem> {
     let mut response = StatusCode::SEE_OTHER.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::LOCATION, HeaderValue::try_from(to).map_err(wrong)?);
-    if let Some(cookie) = cookie {
-        let cookie = HeaderValue::try_from(cookie).map_err(wrong)?;
-        headers.insert(header::SET_COOKIE, cookie);
+    let to = HeaderValue::try_from(to).map_err(|_| wrong_next())?;
+    response.headers_mut().insert(header::LOCATION, to);
+    for cookie in cookies {
+        add_cookie(&mut response, cookie)?;
     }
     Ok(response)
+}
+
+fn add_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
+    let cookie = HeaderValue::try_from(cookie).map_err(|_| wrong_next())?;
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    Ok(())
+}
+
+fn wrong_next() -> Problem {
+    Problem::parameter("next", "it is not a path of the console")
 }
 
 /// The page that is asked for, as a path and a query below the mount.

@@ -1,10 +1,16 @@
 //! `GET /suggestions`: what people can write in the line of the search.
 //!
 //! In comes the query of the page of entries; out go, as JSON, the parameters of the filter, and the
-//! values that the catalogue has or that entries of the range have. Each list is bounded, and a
-//! tenant gets the values of its own entries. The line works without all this.
+//! values that the catalogue has or that entries of the range have. Resources are in no index, so
+//! those of the newest entries are taken. Each list is bounded, and a tenant gets the values of its
+//! own entries. The line works without all this.
 
-use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use axum::{
     http::header,
@@ -20,7 +26,7 @@ use super::{
 };
 use crate::{
     entry::{Catalogue, Timestamp},
-    query::{Top, TopValues},
+    query::{Filter, Query, RawEntry, Top, TopValues},
     server::{access::Scope, problem::Problem},
     store::catalogue,
 };
@@ -35,8 +41,11 @@ const MOST_NAMED: usize = 50;
 const MOST_PATHS: usize = 200;
 /// How long looking for the names of actors may take.
 const NAMES_TIME: Duration = Duration::from_millis(500);
-/// How long reading the catalogue may take.
+/// How long reading the catalogue, or the newest entries, may take.
 const READ_TIME: Duration = Duration::from_secs(1);
+/// The newest entries whose resources are suggested, and how many bytes these may have.
+const NEWEST: usize = 1000;
+const MOST_BYTES: usize = 1 << 20;
 
 /// The parameters, the most useful first, and what each is about. A text needs no `q:`.
 const NAMES: [(&str, &str); 19] = [
@@ -77,8 +86,10 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let layout = visit.app.layout.clone();
     let catalogue = visit.read_within(READ_TIME, move |_| catalogue::catalogue(&layout));
     let filter = counts.query.filter.clone();
-    let (counts, catalogue) = tokio::join!(counts.counts(visit), catalogue);
+    let newest = newest(visit, filter.clone(), counts.query.include_access);
+    let (counts, catalogue, newest) = tokio::join!(counts.counts(visit), catalogue, newest);
     let counts = counts?;
+    let newest = newest?;
     let description = "Values for the search were read in the console";
     let entry = asker.record("audit.access.read", description, &given);
     let counted = counts.as_ref().map(|counts| counts.stats.total);
@@ -89,10 +100,29 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     let actors = top.actor.as_ref().map_or(&[][..], |top| &top.values);
     let ids = actors.iter().take(MOST_NAMED);
     let ids = ids.map(|one| one.value.as_str());
-    let names = Names::find(visit, Kind::Actor, ids, &[], &filter, NAMES_TIME).await?;
+    let names = Names::find(visit, Kind::Actor, ids, &newest, &filter, NAMES_TIME).await?;
+    let resources = Resources::of(&newest);
     // Texts and numbers can always be written.
-    let text = serde_json::to_vec(&Suggestions::new(&top, &known, &names)).unwrap_or_default();
+    let suggestions = Suggestions::new(&top, &known, &names, &resources);
+    let text = serde_json::to_vec(&suggestions).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+}
+
+/// The newest entries that are wanted, as far as they are found soon.
+async fn newest(
+    visit: &Visit,
+    filter: Filter,
+    include_access: bool,
+) -> Result<Vec<RawEntry>, Problem> {
+    let query = Query {
+        filter,
+        limit: NEWEST,
+        max_bytes: MOST_BYTES,
+        include_access,
+        ..Query::default()
+    };
+    let page = visit.read_within(READ_TIME, move |reader| reader.page(&query));
+    Ok(page.await?.map(|page| page.entries).unwrap_or_default())
 }
 
 #[derive(Serialize)]
@@ -109,6 +139,8 @@ struct Values<'a> {
     severity: Vec<Value<'a>>,
     outcome: Vec<Value<'a>>,
     actor: Vec<Value<'a>>,
+    resource: Vec<Value<'a>>,
+    resource_type: Vec<Value<'a>>,
     ip_address: Vec<Value<'a>>,
     source: Vec<Value<'a>>,
     include: Vec<Value<'a>>,
@@ -139,7 +171,12 @@ impl Serialize for Value<'_> {
 }
 
 impl<'a> Suggestions<'a> {
-    fn new(top: &'a TopValues, catalogue: &'a Catalogue, names: &'a Names) -> Self {
+    fn new(
+        top: &'a TopValues,
+        catalogue: &'a Catalogue,
+        names: &'a Names,
+        resources: &'a Resources<'a>,
+    ) -> Self {
         let mut actors = values(top.actor.as_ref(), [], MOST);
         for actor in &mut actors {
             actor.name = names.of(&actor.value);
@@ -168,12 +205,59 @@ impl<'a> Suggestions<'a> {
                     MOST,
                 ),
                 actor: actors,
+                resource: resources.values(),
+                resource_type: most_frequent(&resources.types),
                 ip_address: values(top.ip_address.as_ref(), [], MOST),
                 source: values(None, sources.into_iter().map(Cow::Borrowed), MOST),
                 include: values(None, fixed(["access"]), MOST),
             },
         }
     }
+}
+
+/// The resources of some entries: how many entries each has, and its name.
+#[derive(Default)]
+struct Resources<'a> {
+    ids: BTreeMap<Cow<'a, str>, u64>,
+    names: Names,
+    types: BTreeMap<Cow<'a, str>, u64>,
+}
+
+impl<'a> Resources<'a> {
+    fn of(entries: &'a [RawEntry]) -> Self {
+        let mut resources = Self {
+            names: Names::of_all(Kind::Resource, entries),
+            ..Self::default()
+        };
+        for entry in entries {
+            let id = match entry.resource_id() {
+                id if id.is_empty() => entry.resource_name(),
+                id => id,
+            };
+            *resources.ids.entry(id).or_default() += 1;
+            *resources.types.entry(entry.resource_type()).or_default() += 1;
+        }
+        resources
+    }
+
+    fn values(&'a self) -> Vec<Value<'a>> {
+        let mut values = most_frequent(&self.ids);
+        for resource in &mut values {
+            resource.name = self.names.of(&resource.value);
+        }
+        values
+    }
+}
+
+/// The most frequent first. Their numbers are those of some entries, and so aren't given.
+fn most_frequent<'a>(counted: &'a BTreeMap<Cow<'_, str>, u64>) -> Vec<Value<'a>> {
+    let counted = counted.iter().filter(|(value, _)| !value.is_empty());
+    let mut counted: Vec<_> = counted.collect();
+    counted.sort_by_key(|(_, count)| Reverse(**count));
+    let values = counted
+        .into_iter()
+        .map(|(value, _)| Cow::Borrowed(&**value));
+    self::values(None, values, MOST)
 }
 
 fn fixed<const N: usize>(values: [&'static str; N]) -> impl Iterator<Item = Cow<'static, str>> {
@@ -207,7 +291,7 @@ fn values<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::{Filter, ValueCount};
+    use crate::query::ValueCount;
 
     #[test]
     fn every_parameter_of_a_filter_is_suggested() {

@@ -265,13 +265,17 @@ async fn a_secret_is_rotated_shown_once_and_the_older_ones_retired() {
         told["signing_secrets"].as_array().unwrap().len()
     };
     assert_eq!(secrets(&served), 1);
+    let newest = "Sign with the newest only";
+    let one = page(&served, SIEM, &cookie, 200).await;
+    assert!(one.contains("To replace it, make a new one") && !one.contains(newest));
     let rotated = refused(&served, &format!("{SIEM}/rotate"), "", &cookie, 201).await;
     assert!(labelled(&rotated, "The secret").starts_with("whsec_"));
     assert_eq!(secrets(&served), 2);
     let one = page(&served, SIEM, &cookie, 200).await;
     check_has_no_secret(&one);
     let retire = format!("{SIEM}/retire");
-    assert!(one.contains(&format!("action=\"{retire}\"")));
+    assert!(one.contains(&format!("action=\"{retire}\"")) && one.contains(newest));
+    assert!(one.contains("signed with each of these secrets"));
     sent(&served, &retire, "", &cookie, SIEM).await;
     assert_eq!(secrets(&served), 1);
     served.log.flush().unwrap();

@@ -7,6 +7,8 @@ const bars = [...(svg?.querySelectorAll("a") ?? [])];
 const times = svg?.dataset.times.split(" ").map(Number) ?? [];
 /** The width of a bar in the units of the drawing. */
 const WIDTH = 10;
+/** The letters of an instant up to the minute, or to the second if bars begin at seconds. */
+const EXACT = times.slice(1, -1).some((time) => time % 60 !== 0) ? 19 : 16;
 /** The parameters that a range takes the place of. */
 const REPLACED = ["range", "start_date", "end_date", "cursor", "newer"];
 
@@ -49,7 +51,7 @@ function drag() {
     chosen = [first, last];
     band.setAttribute("x", first * WIDTH);
     band.setAttribute("width", (last - first + 1) * WIDTH);
-    const [start, stop] = [times[first], times[last + 1]].map((time) => instant(time).slice(0, 16).replace("T", " "));
+    const [start, stop] = [times[first], times[last + 1]].map((time) => instant(time).slice(0, EXACT).replace("T", " "));
     picked.textContent = `${start} – ${stop.slice(0, 10) === start.slice(0, 10) ? stop.slice(11) : stop} UTC`;
   };
   // A click comes after a drag. It must not follow the link of a bar.

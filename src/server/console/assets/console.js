@@ -116,8 +116,9 @@ function switchZones() {
     for (const time of document.querySelectorAll("time[data-form]")) {
       const at = new Date(time.dateTime);
       time.dataset.utc ??= time.textContent;
-      const days = time.dataset.form === "clock" ? "" : `${day.format(at)}, `;
-      time.textContent = isLocal() ? days + short.format(at) : time.dataset.utc;
+      const days = time.dataset.form === "moment" ? `${day.format(at)}, ` : "";
+      const hours = time.dataset.form === "second" ? clock : short;
+      time.textContent = isLocal() ? days + hours.format(at) : time.dataset.utc;
     }
     for (const time of document.querySelectorAll("time:has(.clock)")) {
       const [days, hours] = [time.querySelector(".day"), time.querySelector(".clock")];

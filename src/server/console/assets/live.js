@@ -7,7 +7,7 @@ const MOST = 500;
 /** After how many milliseconds a page begins to look for new entries. */
 const LOOK = 3000;
 /** The parameters of the page that the stream doesn't take. */
-const OWN = ["range", "split", "columns", "newer", "search", "start_date", "end_date"];
+const OWN = ["range", "split", "columns", "facet", "newer", "search", "start_date", "end_date"];
 const KNOWN = ["info", "warning", "error", "critical", "success", "failure", "unknown"];
 const HIDDEN = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
@@ -53,9 +53,15 @@ function mark(row, kind, word) {
   const place = row.querySelector(`.${kind}`);
   if (KNOWN.includes(word)) {
     place.classList.add(word);
-    place.querySelector("use").setAttribute("href", `#i-${word}`);
+    place.querySelector("use").setAttribute("href", `#i-${word === "success" ? "plain" : word}`);
   }
   place.querySelector(".word").textContent = shown(word);
+}
+
+/** The template has the sign of an entry without an outcome too. */
+function markOutcome(row, word) {
+  row.querySelector(word ? ".out > .muted" : ".out > .result").remove();
+  if (word) mark(row, "result", word);
 }
 
 function rowOf(entry) {
@@ -69,7 +75,7 @@ function rowOf(entry) {
   row.querySelector(".open").href = `${home}entry/${entry.id}${location.search}`;
   const { actor = {}, resource = {} } = entry;
   mark(row, "severity", entry.severity);
-  mark(row, "outcome", entry.outcome?.type ?? "success");
+  markOutcome(row, entry.outcome?.type);
   link(row, "event_type", entry.event_type);
   link(row, "actor", actor.id ?? actor.name ?? actor.type, actor.name);
   link(row, "resource", resource.id ?? resource.name, resource.name);

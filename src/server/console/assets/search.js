@@ -1,10 +1,18 @@
 // Completes the line of the search: names of parameters, and values. A combobox with a list, from which
-// the arrow keys choose; Enter or Tab takes what is chosen. The line works without it.
+// the arrow keys choose. Tab or a click takes what is chosen; Enter takes it and searches, unless the line
+// isn't complete yet. While nothing is chosen, Enter searches for what is written. The line works without
+// all this.
 
 /** How many completions are shown. */
 const MOST = 12;
 /** How many of these are beginnings of event types. */
 const MOST_GROUPS = 3;
+/** How many words before the caret a completion can take the place of. */
+const MOST_WORDS = 5;
+/** A text in quotes, of which the last one may be missing. */
+const QUOTED = String.raw`"(?:\\[^]|[^"\\])*(?:"|\\?$)`;
+/** A term of the line: a word, a text, or a name with its value; spaces in quotes are part of it. */
+const TERM = new RegExp(String.raw`(?=\S)!?(?:${QUOTED})?(?:(?:[a-z][\w.-]*)?:(?:${QUOTED})?)?\S*`, "gi");
 const form = document.querySelector("[data-suggestions]");
 const input = form?.querySelector("[name=search]");
 const list = document.createElement("ul");
@@ -21,16 +29,35 @@ function load() {
   return loading;
 }
 
-/** The piece of the line that ends at the caret, and where it starts. */
-function pieceAt(line, caret) {
-  let start = 0;
-  let isQuoted = false;
-  for (let at = 0; at < caret; at++) {
-    if (isQuoted && line[at] === "\\") at++;
-    else if (line[at] === '"') isQuoted = !isQuoted;
-    else if (!isQuoted && /\s/.test(line[at])) start = at + 1;
+/** The terms of a line, and where each starts and ends. */
+function termsOf(line) {
+  return [...line.matchAll(TERM)].map(({ 0: text, index: start }) => ({ text, start, end: start + text.length }));
+}
+
+/**
+ * The parts of the line that a completion can take the place of, the longest first: the whole term at the
+ * caret, and that with the words before it, because people write `actor:Ann Lee` without quotes too.
+ */
+function partsAt(line, caret) {
+  const terms = termsOf(line);
+  const at = terms.findIndex(({ start, end }) => start < caret && caret <= end);
+  if (at < 0) return [{ start: caret, end: caret, text: "" }];
+  const partFrom = (first) => {
+    const [{ start }, { end }] = [terms[first], terms[at]];
+    return { start, end, text: line.slice(start, caret) };
+  };
+  const isWord = (n) => /^[^!":]+$/.test(terms[n].text);
+  const parts = [partFrom(at)];
+  for (let n = at; n > 0 && isWord(n) && at - n + 1 < MOST_WORDS && !terms[n - 1].text.includes('"'); n--) {
+    parts.unshift(partFrom(n - 1));
   }
-  return { start, text: line.slice(start, caret) };
+  return parts;
+}
+
+/** Whether a line can be searched for: no quote is open in it, and no name waits for its value. */
+function isComplete(line) {
+  const hasOpenQuote = (text) => text.replaceAll(/\\./g, "").split('"').length % 2 === 0;
+  return termsOf(line).every(({ text }) => !/^!$|:$/.test(text) && !hasOpenQuote(text));
 }
 
 /** A value as it is written in the line. */
@@ -39,10 +66,13 @@ function written(value) {
   return /[\s"]/.test(literal) ? `"${literal.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : literal;
 }
 
+/** A text for comparing: `account locked` stands for `account.locked` too. */
+const plain = (text) => text.toLowerCase().replaceAll(/[\s._-]+/g, " ");
+
 /** The names or values that begin with the text, and then those that contain it. A value may be shown by a name. */
 function matching(all, text) {
-  const wanted = text.toLowerCase();
-  const texts = ([value, , shown]) => [value, shown ?? value].map((one) => one.toLowerCase());
+  const wanted = plain(text);
+  const texts = ([value, , shown]) => (shown === undefined ? [plain(value)] : [plain(value), plain(shown)]);
   const begins = (one) => texts(one).some((known) => known.startsWith(wanted));
   const has = (one) => texts(one).some((known) => known.includes(wanted));
   return [...all.filter(begins), ...all.filter((one) => has(one) && !begins(one))];
@@ -69,23 +99,24 @@ function valuesOf(known, name, text) {
 
 function optionOf(sign, name, [value, count, shown]) {
   const note = typeof count === "number" ? (count > 0 ? count.toLocaleString("en") : "") : count;
-  return { text: shown ?? value, note, insert: `${sign}${name}:${written(value)} ` };
+  return { text: shown ?? value, note, insert: `${sign}${name}:${written(value)}` };
 }
 
-/** What can be written in the place of a piece. */
-function completions(known, piece) {
-  const whole = /^(!?)([a-z][\w.-]*):"?(.*)$/is.exec(piece);
+/** What can be written in the place of a part of the line. */
+function completions(known, part) {
+  const whole = /^(!?)([a-z][\w.-]*):"?(.*)$/is.exec(part);
   if (whole) {
     const [, sign, name, text] = whole;
     return valuesOf(known, name, text).map((one) => optionOf(sign, name, one));
   }
-  const [, sign, text] = /^(!?)(.*)$/s.exec(piece);
+  const [, sign, text] = /^(!?)(.*)$/s.exec(part);
   if (text.includes('"')) return [];
   const names = [...known.names, ...known.details.map((name) => [name, ""])];
-  const found = matching(names, text).map(([name, note]) => ({ text: `${name}:`, note, insert: `${sign}${name}:` }));
+  const begin = (name) => `${sign}${name}:`;
+  const found = matching(names, text).map(([name, note]) => ({ text: begin(name), note, insert: begin(name) }));
   if (text.length < 2) return found;
   const values = Object.keys(known.values).flatMap((name) => matching(known.values[name], text)
-    .map((one) => ({ ...optionOf(sign, name, one), text: `${name}:${one[2] ?? one[0]}` })));
+    .map((one) => ({ ...optionOf(sign, name, one), text: `${begin(name)}${one[2] ?? one[0]}` })));
   return [...found, ...values];
 }
 
@@ -113,17 +144,27 @@ function itemOf({ text, note }, at) {
   return item;
 }
 
-/** Shows what can be written; of an empty piece nothing, unless that is asked for. */
+/** The completions at the caret, each with the part of the line that it takes the place of. */
+function optionsAt(known, line, caret) {
+  const found = new Map();
+  for (const { start, end, text } of partsAt(line, caret)) {
+    for (const one of completions(known, text)) {
+      const isThere = one.insert === line.slice(start, end) || found.has(one.insert);
+      if (!isThere) found.set(one.insert, { ...one, start, end });
+    }
+  }
+  return [...found.values()].slice(0, MOST);
+}
+
+/** Shows what can be written; where no term is, nothing, unless that is asked for. */
 async function open(isAskedFor) {
   const { value, selectionStart: caret } = input;
   const known = await load();
   if (input.value !== value || document.activeElement !== input) return;
-  const piece = pieceAt(value, caret);
   close();
-  if (piece.text === "" && !isAskedFor) return;
-  const found = completions(known, piece.text).filter((one) => one.insert.trim() !== piece.text);
-  if (found.length === 0) return;
-  options = found.slice(0, MOST).map((one) => ({ ...one, start: piece.start, end: caret }));
+  if (!isAskedFor && partsAt(value, caret).at(-1).text === "") return;
+  options = optionsAt(known, value, caret);
+  if (options.length === 0) return;
   list.replaceChildren(...options.map(itemOf));
   list.hidden = false;
   input.setAttribute("aria-expanded", "true");
@@ -138,12 +179,20 @@ function choose(at) {
   input.setAttribute("aria-activedescendant", item.id);
 }
 
-/** Writes a completion. After the name of a parameter come its values. */
+/** Writes a completion, with a space after it. After the name of a parameter come its values. */
 function take(at) {
   const { insert, start, end } = options[at];
-  input.setRangeText(insert, start, end, "end");
+  const isName = insert.endsWith(":");
+  const hasSpace = /^\s/.test(input.value.slice(end));
+  input.setRangeText(isName ? insert : `${insert} `, start, hasSpace && !isName ? end + 1 : end, "end");
   close();
-  if (insert.endsWith(":")) open(true);
+  if (isName) open(true);
+}
+
+/** Writes a completion and searches, if the line is complete then. */
+function takeAndSearch(at) {
+  take(at);
+  if (isComplete(input.value)) form.requestSubmit();
 }
 
 function press(event) {
@@ -151,7 +200,7 @@ function press(event) {
   const keys = {
     ArrowDown: () => (isOpen ? choose(active + 1) : open(true)),
     ArrowUp: isOpen && (() => choose(active < 0 ? options.length - 1 : active - 1)),
-    Enter: active >= 0 && (() => take(active)),
+    Enter: active >= 0 && (() => takeAndSearch(active)),
     Tab: active >= 0 && !event.shiftKey && (() => take(active)),
     Escape: isOpen && close,
   };

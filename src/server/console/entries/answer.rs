@@ -5,17 +5,23 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
+
 use super::{
     counts::{Counting, Counts},
-    subject::{self, Kind, Names},
+    facets::{most_counted, most_shown},
+    subject::{Kind, Names, Sought, Wanted},
 };
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery},
+    query::{
+        AuditReader, Depth, Filter, Order, PageStart, Query, RawEntry, StatsQuery, ValueCount,
+    },
     server::{
         console::{
             selection::{Selection, Start},
+            text::entries,
             visit::Visit,
         },
         params::take,
@@ -28,8 +34,6 @@ use crate::{
 const ROWS: usize = 50;
 /// The most bytes that the entries of a page have. A page with huge entries has fewer rows.
 const MOST_BYTES: usize = 1 << 20;
-/// How many values of a field are shown with their counts.
-const VALUES: usize = 8;
 /// How many bars the histogram may have.
 const BARS: u16 = 180;
 /// The longest cursor that a page has. With more streams, a stream begins later than the page.
@@ -50,7 +54,9 @@ pub(super) struct Question {
     pub(super) counting: Counting,
     /// The filter without its times.
     any_time: Filter,
-    pub(super) subject: Option<subject::Wanted>,
+    pub(super) subject: Option<Wanted>,
+    /// How many actors are shown with their names.
+    actors: usize,
     /// Whether entries that come now belong to the page.
     goes_on: bool,
 }
@@ -63,9 +69,19 @@ pub(super) struct Answer {
     pub(super) actors: Names,
     /// The newest entry that the filter wants at any time, if the range has none.
     pub(super) outside: Outside,
-    pub(super) subject: Option<subject::Known>,
+    pub(super) subject: Option<Sought>,
     /// The cursor from which a stream goes on after the page.
     pub(super) arrived: Option<String>,
+}
+
+impl Answer {
+    /// That of the API for a search that takes too long.
+    pub(super) fn status(&self) -> StatusCode {
+        match self.found {
+            Some(_) => StatusCode::OK,
+            None => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 /// The entries outside of a range that has none.
@@ -78,6 +94,7 @@ pub(super) enum Outside {
 }
 
 /// A page of entries.
+#[derive(Default)]
 pub(super) struct Found {
     /// The newest first.
     pub(super) entries: Vec<RawEntry>,
@@ -88,6 +105,17 @@ pub(super) struct Found {
     pub(super) is_partial: bool,
     /// Why there may be no entries.
     pub(super) hints: Vec<String>,
+}
+
+impl Found {
+    /// How many entries there are, as far as the page says that.
+    pub(super) fn words(&self) -> String {
+        let here = self.entries.len() as u64;
+        match self.has_newer || self.has_older {
+            true => format!("More than {}", entries(here)),
+            false => entries(here),
+        }
+    }
 }
 
 impl Question {
@@ -116,13 +144,14 @@ impl Question {
                         None => filter.clone(),
                     },
                     most_steps: BARS,
-                    top: VALUES,
+                    top: most_counted(selection),
                     include_access,
                     ..StatsQuery::default()
                 },
                 all: any_entry,
                 depth: Depth::Quick,
                 limit: COUNT_TIME,
+                is_drawn: true,
             },
             goes_on: selection.start == Start::Newest && filter.end().is_none(),
             page: Query {
@@ -134,7 +163,8 @@ impl Question {
                 include_access,
             },
             any_time,
-            subject: subject::Wanted::new(selection, asker)?,
+            subject: Wanted::new(selection, asker)?,
+            actors: most_shown(selection, Kind::Actor.parameter()),
         })
     }
 
@@ -144,6 +174,7 @@ impl Question {
             counting,
             any_time,
             subject,
+            actors,
             goes_on,
         } = self;
         let at_any_time = Query {
@@ -162,13 +193,14 @@ impl Question {
         let count = counting.counts(visit);
         let subject = async {
             match subject {
-                Some(subject) => subject.find(visit).await,
+                Some(subject) => subject.find(visit).await.map(Some),
                 None => Ok(None),
             }
         };
         let (found, counts, subject) = tokio::join!(search, count, subject);
         let (found, counts) = (found?, counts?);
-        let actors = names(visit, found.as_ref(), counts.as_ref(), &wanted).await?;
+        let shown = counts.as_ref().map(|counts| counts.most_actors(actors));
+        let actors = names(visit, found.as_ref(), shown.unwrap_or_default(), &wanted).await?;
         let is_empty = |found: &Found| found.entries.is_empty();
         let outside = match found.as_ref().is_some_and(is_empty) {
             true => Outside::find(visit, at_any_time).await?,
@@ -190,15 +222,13 @@ impl Question {
 async fn names(
     visit: &Visit,
     found: Option<&Found>,
-    counts: Option<&Counts>,
+    counted: &[ValueCount],
     wanted: &Filter,
 ) -> Result<Names, Problem> {
-    let top = counts.and_then(|counts| counts.stats.top.actor.as_ref());
     let params = wanted.params();
     let is_of_actor = params.iter().any(|(name, _)| name == "actor");
-    let top = top.filter(|_| !is_of_actor);
-    let ids = top.into_iter().flat_map(|top| &top.values);
-    let ids = ids.map(|one| one.value.as_str());
+    let counted = counted.iter().filter(|_| !is_of_actor);
+    let ids = counted.map(|one| one.value.as_str());
     let at_hand = found.map_or(&[][..], |found| &found.entries);
     Names::find(visit, Kind::Actor, ids, at_hand, wanted, NAMES_TIME).await
 }

@@ -15,6 +15,8 @@ pub(super) struct SearchBar {
     /// The mistake in it.
     pub(super) problem: Option<String>,
     pub(super) chips: Vec<Chip>,
+    /// The link to the entries with any of the words, if a text of several is searched for.
+    pub(super) any_word: Option<String>,
     /// The link to the page without conditions.
     pub(super) clear: String,
     /// The parameters that stay when another line is sent.
@@ -36,6 +38,8 @@ pub(super) struct RangeMenu {
     /// The ends of the range, as the fields of a form have them.
     pub(super) start: String,
     pub(super) end: String,
+    /// Whether these have seconds.
+    pub(super) has_seconds: bool,
     /// The parameters that stay when other ends are sent.
     pub(super) kept: Vec<(String, String)>,
 }
@@ -71,6 +75,7 @@ impl SearchBar {
             line: selection.search.clone().unwrap_or_else(|| selection.line()),
             problem: None,
             chips: selection.conditions().map(chip).collect(),
+            any_word: selection.any_word().map(|any| any.href()),
             clear: selection.without_conditions().href(),
             kept: selection.kept_beside(is_condition),
         }
@@ -85,12 +90,15 @@ impl RangeMenu {
             href: selection.within(range).href(),
             is_chosen: chosen == Some(range),
         };
-        let times = ["start_date", "end_date"].map(|name| (name, selection.time(name)));
-        let given = times.into_iter().filter(|(_, text)| !text.is_empty());
-        let filter = Filter::parse(given).unwrap_or_default();
+        let filter = Filter::parse(selection.times()).unwrap_or_default();
         let start = chosen.and_then(|range| range.start(now)).or(filter.start());
         let end = filter.end().or(chosen.map(|_| now));
-        let field = |time| format(time, "%Y-%m-%dT%H:%M");
+        let has_seconds = chosen.is_none() && [start, end].into_iter().flatten().any(has_seconds);
+        let form = match has_seconds {
+            true => "%Y-%m-%dT%H:%M:%S",
+            false => "%Y-%m-%dT%H:%M",
+        };
+        let field = |time| format(time, form);
         Self {
             title: match chosen {
                 Some(range) => range.title.to_owned(),
@@ -99,9 +107,14 @@ impl RangeMenu {
             choices: Range::ALL.map(choice).into(),
             start: start.map(field).unwrap_or_default(),
             end: end.map(field).unwrap_or_default(),
+            has_seconds,
             kept: selection.kept_beside(is_range),
         }
     }
+}
+
+fn has_seconds(time: Timestamp) -> bool {
+    time.as_micros() % 60_000_000 != 0
 }
 
 /// A range in words: `Nov 28, 14:00 – Nov 29, 15:00`, with the years unless both are the present one.
@@ -113,8 +126,11 @@ fn between(start: Option<Timestamp>, end: Option<Timestamp>, now: Timestamp) -> 
         false => "%b %-d, %Y",
     };
     let form = |time: Timestamp| {
-        let has_seconds = time.as_micros() % 60_000_000 != 0;
-        let clock = if has_seconds { "%H:%M:%S" } else { "%H:%M" };
+        let clock = if has_seconds(time) {
+            "%H:%M:%S"
+        } else {
+            "%H:%M"
+        };
         format(time, &format!("{day}, {clock}"))
     };
     match (start.map(form), end.map(form)) {

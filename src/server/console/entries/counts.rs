@@ -2,20 +2,39 @@
 //!
 //! In a new log, few minutes of the last day have entries. One bar at the end of a wide axis says
 //! nothing, so the axis then begins with the log's first entry, and has finer steps. If the log is
-//! old and only the selected entries are new, the axis stays wide, because that shows as much.
+//! old and only the selected entries are new, the axis stays wide, because that shows as much. The
+//! steps of a short axis are seconds, if there are few enough entries to be read for that.
 
 use std::time::{Duration, Instant};
 
 use super::answer::LOOK_TIME;
 use crate::{
     entry::Timestamp,
-    query::{Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, TopValues},
+    query::{
+        Depth, Filter, MoreValues, Order, Query, Stats, StatsField, StatsQuery, Step, TopValues,
+        ValueCount,
+    },
     server::{console::visit::Visit, problem::Problem},
 };
 
-const MINUTE: i64 = 60_000_000;
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
 /// The shortest axis, unless a shorter range is asked for.
-const SHORTEST: i64 = 15 * MINUTE;
+const SHORTEST: i64 = MINUTE;
+/// The steps that are shorter than a minute.
+const SECONDS: [(Step, i64); 4] = [
+    (Step::Second, SECOND),
+    (Step::FiveSeconds, 5 * SECOND),
+    (Step::TenSeconds, 10 * SECOND),
+    (Step::ThirtySeconds, 30 * SECOND),
+];
+/// The most steps of seconds. The longest axis that has such steps is 45 minutes.
+const MOST_SECONDS: i64 = 90;
+/// The most entries that are read once more to be counted in seconds.
+const MOST_READ: u64 = 200_000;
+/// The length from which on an axis begins at a whole minute, and else at one of these.
+const LONG: i64 = 15 * MINUTE;
+const BEGIN: i64 = 10 * SECOND;
 
 /// The question for the counts.
 pub(in crate::server::console) struct Counting {
@@ -24,6 +43,8 @@ pub(in crate::server::console) struct Counting {
     pub(super) all: Filter,
     pub(super) depth: Depth,
     pub(super) limit: Duration,
+    /// Whether the counts over time are shown, and not only the values.
+    pub(super) is_drawn: bool,
 }
 
 pub(in crate::server::console) struct Counts {
@@ -31,6 +52,15 @@ pub(in crate::server::console) struct Counts {
     pub(super) more: MoreValues,
     /// Whether the counts begin later than the range, because its beginning has no entries.
     pub(super) is_narrowed: bool,
+}
+
+impl Counts {
+    /// The most frequent actors, no more than these.
+    pub(super) fn most_actors(&self, most: usize) -> &[ValueCount] {
+        let top = self.stats.top.actor.as_ref();
+        let values = top.map_or(&[][..], |top| &top.values);
+        &values[..values.len().min(most)]
+    }
 }
 
 impl Counting {
@@ -44,12 +74,34 @@ impl Counting {
         let Some(counts) = self.count(visit, self.query.clone()).await? else {
             return Ok(None);
         };
-        let mut counts = match self.better_start(visit, &counts.stats).await? {
-            Some(start) => self.narrowed(visit, start).await?.unwrap_or(counts),
-            None => counts,
+        let mut counts = match self.is_drawn {
+            true => self.drawn_well(visit, counts).await?,
+            false => counts,
         };
         self.add_uncounted(visit, &mut counts.stats, began).await?;
         Ok(Some(counts))
+    }
+
+    /// The same over an axis that shows them well, in steps that do.
+    async fn drawn_well(&self, visit: &Visit, counts: Counts) -> Result<Counts, Problem> {
+        let counts = match self.better_start(visit, &counts.stats).await? {
+            Some(start) => self.narrowed(visit, start).await?.unwrap_or(counts),
+            None => counts,
+        };
+        let Some((start, step)) = in_seconds(&counts.stats) else {
+            return Ok(counts);
+        };
+        let finer = StatsQuery {
+            filter: since(&self.query.filter, start)?,
+            step: Some(step),
+            ..self.query.clone()
+        };
+        let finer = self.count(visit, finer).await?;
+        let is_narrowed = counts.is_narrowed;
+        Ok(finer.map_or(counts, |finer| Counts {
+            is_narrowed,
+            ..finer
+        }))
     }
 
     async fn narrowed(&self, visit: &Visit, start: Timestamp) -> Result<Option<Counts>, Problem> {
@@ -124,10 +176,20 @@ impl Counting {
             .await?
             .and_then(|page| page.entries.into_iter().next());
         let start = first.map(|first| first.timestamp().min(axis.last(SHORTEST)));
-        Ok(start
-            .filter(|start| axis.is_mostly_before(*start))
-            .map(|start| Timestamp::from_micros(start.as_micros().div_euclid(MINUTE) * MINUTE)))
+        let start = start.filter(|start| axis.is_mostly_before(*start));
+        Ok(start.map(|start| axis.round(start)))
     }
+}
+
+/// The first instant of the axis and its steps, if these had better be seconds.
+fn in_seconds(stats: &Stats) -> Option<(Timestamp, Step)> {
+    let start = stats.start?;
+    let len = stats.end?.as_micros() - start.as_micros();
+    let mut steps = SECONDS.into_iter();
+    let (step, _) = steps.find(|(_, micros)| len <= micros * MOST_SECONDS)?;
+    (1..=MOST_READ)
+        .contains(&stats.total)
+        .then_some((start, step))
 }
 
 /// The axis of counts over time.
@@ -150,6 +212,14 @@ impl Axis {
     fn is_mostly_before(&self, time: Timestamp) -> bool {
         let [start, end, time] = [self.start, self.end, time].map(Timestamp::as_micros);
         (time - start) / 2 > end - time
+    }
+
+    /// A time at or before this one at which an axis begins.
+    fn round(&self, start: Timestamp) -> Timestamp {
+        let start = start.as_micros();
+        let is_long = self.end.as_micros() - start > LONG;
+        let unit = if is_long { MINUTE } else { BEGIN };
+        Timestamp::from_micros(start.div_euclid(unit) * unit)
     }
 
     /// The start of the last so many microseconds.
@@ -214,6 +284,7 @@ mod tests {
             all: Filter::new(),
             depth: Depth::Quick,
             limit: Duration::from_secs(60),
+            is_drawn: false,
         };
         let counts = counting.counts(&visit).await.unwrap().unwrap();
         assert_eq!(uncounted(&counts.stats.top), []);

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{bar::Choice, counts::Counts};
+use super::{answer::Found, bar::Choice, counts::Counts};
 use crate::{
     entry::Timestamp,
     query::{Stats, Step, StepCounts},
@@ -32,7 +32,12 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    pub(super) fn new(selection: &Selection, counts: Option<&Counts>) -> Self {
+    /// The chart of these counts. Without counts, the entries that were found say how many there are.
+    pub(super) fn new(
+        selection: &Selection,
+        counts: Option<&Counts>,
+        found: Option<&Found>,
+    ) -> Self {
         let stats = counts.map(|counts| &counts.stats);
         let split = |title, split| Choice {
             title,
@@ -40,7 +45,11 @@ impl Chart {
             is_chosen: selection.split == split,
         };
         Self {
-            total: stats.map_or_else(|| "Entries".to_owned(), |stats| entries(stats.total)),
+            total: match (stats, found) {
+                (Some(stats), _) => entries(stats.total),
+                (None, Some(found)) => found.words(),
+                (None, None) => "Entries".to_owned(),
+            },
             drawing: stats.and_then(|stats| Histogram::new(selection, stats)),
             splits: [
                 split("Severity", Split::Severity),
@@ -48,7 +57,7 @@ impl Chart {
             ],
             note: counts
                 .filter(|counts| counts.is_narrowed)
-                .and_then(|counts| counts.stats.start.map(note)),
+                .and_then(|counts| note(&counts.stats)),
         }
     }
 }
@@ -80,7 +89,8 @@ pub(super) struct Part {
 pub(super) struct Label {
     pub(super) text: String,
     pub(super) exact: String,
-    /// `clock` or `moment`, in which a script can show it for another zone; empty for a day.
+    /// `second`, `clock` or `moment`, in which a script can show it for another zone; empty for a
+    /// day.
     pub(super) form: &'static str,
 }
 
@@ -109,9 +119,9 @@ impl Histogram {
             times: times(stats),
             most: number(most),
             summary: format!(
-                "{}, in bars of one {} each",
+                "{}, in bars of {}",
                 entries(stats.total),
-                unit(stats.step)
+                length(stats.step)
             ),
         })
     }
@@ -166,6 +176,7 @@ fn parts(split: Split, stats: &Stats, most: u64) -> Vec<Part> {
 fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
     let steps = stats.steps.iter().zip(ends).enumerate();
     let with_entries = steps.filter(|(_, (step, _))| step.count > 0);
+    let clock = clock(stats.step);
     let bar = |(at, (step, end)): (usize, (&StepCounts, &Timestamp))| {
         let parts = divided(selection.split, step).into_iter();
         let parts: Vec<_> = parts
@@ -180,8 +191,8 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
             width: WIDTH,
             title: format!(
                 "{} – {} UTC: {} ({})",
-                format(start, "%b %-d, %H:%M"),
-                format(*end, "%H:%M"),
+                format(start, &format!("%b %-d, {clock}")),
+                format(*end, clock),
                 entries(step.count),
                 parts.join(", ")
             ),
@@ -191,9 +202,18 @@ fn bars(selection: &Selection, stats: &Stats, ends: &[Timestamp]) -> Vec<Bar> {
     with_entries.map(bar).collect()
 }
 
-fn note(start: Timestamp) -> String {
-    let start = format(start, "%b %-d, %H:%M");
-    format!("Shown from {start} UTC on: the range has no entries before that.")
+fn note(stats: &Stats) -> Option<String> {
+    let start = format(stats.start?, &format!("%b %-d, {}", clock(stats.step)));
+    let note = format!("Shown from {start} UTC on: the range has no entries before that.");
+    Some(note)
+}
+
+/// The form of a time of the day in which the ends of a step differ.
+fn clock(step: Step) -> &'static str {
+    match step < Step::Minute {
+        true => "%H:%M:%S",
+        false => "%H:%M",
+    }
 }
 
 fn times(stats: &Stats) -> String {
@@ -219,7 +239,7 @@ fn labels(stats: &Stats) -> Vec<Label> {
     const DAY: i64 = 24 * 60 * 60 * 1_000_000;
     let start_day = Timestamp::from_micros(start).day();
     let form = match len / DAY {
-        0..=1 if start_day == last.day() => "%H:%M",
+        0..=1 if start_day == last.day() => clock(stats.step),
         0..=7 => "%b %-d, %H:%M",
         8..=300 => "%b %-d",
         _ => "%b %Y",
@@ -231,6 +251,7 @@ fn labels(stats: &Stats) -> Vec<Label> {
             exact: time.to_string(),
             form: match form {
                 "%H:%M" => "clock",
+                "%H:%M:%S" => "second",
                 "%b %-d, %H:%M" => "moment",
                 _ => "",
             },
@@ -239,10 +260,18 @@ fn labels(stats: &Stats) -> Vec<Label> {
     (0..=4).map(at).collect()
 }
 
-fn unit(step: Step) -> String {
+fn length(step: Step) -> &'static str {
     match step {
-        Step::TenMinutes => "ten minutes".to_owned(),
-        Step::SixHours => "six hours".to_owned(),
-        step => step.to_string(),
+        Step::Second => "one second",
+        Step::FiveSeconds => "five seconds",
+        Step::TenSeconds => "ten seconds",
+        Step::ThirtySeconds => "half a minute",
+        Step::Minute => "one minute",
+        Step::TenMinutes => "ten minutes",
+        Step::Hour => "one hour",
+        Step::SixHours => "six hours",
+        Step::Day => "one day",
+        Step::Month => "one month",
+        Step::Year => "one year",
     }
 }

@@ -6,7 +6,7 @@ use super::{
     facets::{Facet, facets},
     histogram::Chart,
     row::Row,
-    subject::Subject,
+    subject::{Sought, Subject},
 };
 use crate::{
     entry::Timestamp,
@@ -22,7 +22,7 @@ pub(super) struct Results {
     pub(super) facets: Vec<Facet>,
     pub(super) table: Table,
     pub(super) complete_until: Option<Time>,
-    pub(super) notices: Vec<&'static str>,
+    pub(super) notices: Vec<Notice>,
     /// The cursor from which a stream goes on after the page.
     pub(super) arrived: Option<String>,
 }
@@ -54,10 +54,18 @@ pub(super) struct Nothing {
     pub(super) steps: Vec<(String, String)>,
 }
 
-const NOT_COUNTED: &str = "Counting takes too long for so much of the log, so there are no \
-                           counts. A shorter range has them.";
-const NOT_ALL_COUNTED: &str = "Some fields have so many different values that counting them takes \
-                               too long. A shorter range has their counts.";
+/// A sentence about the whole page, with links that help.
+pub(super) struct Notice {
+    pub(super) text: &'static str,
+    pub(super) links: Vec<(String, String)>,
+}
+
+const NOT_COUNTED: &str = "There are no counts and no bars, because the range is too long to be \
+                           counted in time. The entries are those of the whole range.";
+const NOT_ALL_COUNTED: &str = "Some fields have no counts, because they have so many different values \
+                               that counting them takes too long for this range.";
+/// How many shorter ranges are offered.
+const MOST_SHORTER: usize = 4;
 const HOW_TEXTS_ARE_FOUND: &str = "A text is looked for in the event type, the description, the actor \
                                    and the resource, with all its words beside each other.";
 pub(super) const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
@@ -71,15 +79,16 @@ impl Results {
         let is_partial =
             found.is_some_and(|found| found.is_partial) || stats.is_some_and(|stats| !stats.exact);
         let is_short = stats.is_some_and(|stats| !uncounted(&stats.top).is_empty());
+        let shorter = || shorter(selection, now);
         let notices = [
-            (stats.is_none(), NOT_COUNTED),
-            (is_short, NOT_ALL_COUNTED),
-            (is_partial, NOT_EXACT),
+            stats.is_none().then(|| Notice::new(NOT_COUNTED, shorter())),
+            is_short.then(|| Notice::new(NOT_ALL_COUNTED, shorter())),
+            is_partial.then(|| Notice::new(NOT_EXACT, Vec::new())),
         ];
-        let subject = answer.subject.as_ref();
+        let subject = answer.subject.as_ref().and_then(Sought::known);
         Self {
             subject: subject.map(|known| Subject::new(known, now)),
-            chart: Chart::new(selection, counts),
+            chart: Chart::new(selection, counts, found),
             arrived: answer.arrived.clone(),
             facets: stats
                 .map(|stats| facets(selection, &stats.top, &answer.actors))
@@ -88,18 +97,34 @@ impl Results {
             complete_until: found
                 .and_then(|found| found.complete_until)
                 .map(|time| Time::new(time, now)),
-            notices: notices
-                .into_iter()
-                .filter_map(|(holds, notice)| holds.then_some(notice))
-                .collect(),
+            notices: notices.into_iter().flatten().collect(),
         }
     }
+}
+
+impl Notice {
+    pub(super) fn new(text: &'static str, links: Vec<(String, String)>) -> Self {
+        Self { text, links }
+    }
+}
+
+/// The links to shorter ranges that end where this one does, the longest first.
+pub(super) fn shorter(selection: &Selection, now: Timestamp) -> Vec<(String, String)> {
+    let link = |(range, part): (Range, Selection)| {
+        let title = match selection.range() {
+            Some(_) => range.title.to_owned(),
+            None => format!("{} of it", range.title),
+        };
+        (title, part.href())
+    };
+    let parts = selection.shorter(now).into_iter();
+    parts.take(MOST_SHORTER).map(link).collect()
 }
 
 impl Table {
     fn new(selection: &Selection, answer: &Answer, now: Timestamp) -> Self {
         let Some(found) = &answer.found else {
-            return Self::without_rows(selection, Nothing::too_slow(selection));
+            return Self::without_rows(selection, Nothing::too_slow(selection, now));
         };
         let is_first = selection.start == Start::Newest;
         if found.entries.is_empty() {
@@ -184,6 +209,9 @@ impl Nothing {
                 selection.within(Range::ALL[Range::ALL.len() - 1]).href(),
             ));
         }
+        if let Some(any) = selection.any_word() {
+            steps.push(("Search for any of the words".to_owned(), any.href()));
+        }
         if has_conditions {
             let clear = selection.without_conditions().href();
             steps.push(("Remove all conditions".to_owned(), clear));
@@ -219,14 +247,78 @@ impl Nothing {
         }
     }
 
-    pub(super) fn too_slow(selection: &Selection) -> Self {
-        let shorter = selection.within(Range::USUAL).href();
-        let hint = "Conditions on the actor, the resource, the address, the session or the request \
-                    are found fastest; a text takes the longest.";
+    pub(super) fn too_slow(selection: &Selection, now: Timestamp) -> Self {
+        let hint = "Choose a shorter range, or try again. Conditions on the actor, the resource, the \
+                    address, the session or the request are found fastest; a text takes the longest.";
+        let mut steps = shorter(selection, now);
+        steps.push(again(selection));
         Self {
             title: "Searching takes too long for so much of the log".to_owned(),
             hints: vec![hint.to_owned()],
-            steps: vec![("Search the last 24 hours".to_owned(), shorter)],
+            steps,
         }
+    }
+}
+
+/// The link to the same page.
+pub(super) fn again(selection: &Selection) -> (String, String) {
+    ("Try again".to_owned(), selection.href())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{query::RawEntry, server::console::entries::subject::Names};
+
+    fn results(found: Option<Found>) -> Results {
+        let answer = Answer {
+            found,
+            counts: None,
+            actors: Names::default(),
+            outside: Outside::Unknown,
+            subject: None,
+            arrived: None,
+        };
+        let selection = Selection::default().within(Range::ALL[Range::ALL.len() - 1]);
+        Results::new(&selection, &answer, Timestamp::now())
+    }
+
+    fn titles(links: &[(String, String)]) -> Vec<&str> {
+        links.iter().map(|(title, _)| title.as_str()).collect()
+    }
+
+    const SHORTER: [&str; 4] = [
+        "Last 90 days",
+        "Last 30 days",
+        "Last 7 days",
+        "Last 24 hours",
+    ];
+
+    #[test]
+    fn a_page_without_counts_says_what_is_known_and_leads_to_shorter_ranges() {
+        let line = br#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
+        let page = |has_older| Found {
+            entries: vec![RawEntry::from_line(line).unwrap()],
+            has_older,
+            ..Found::default()
+        };
+        for (has_older, total) in [(false, "1 entry"), (true, "More than 1 entry")] {
+            let results = results(Some(page(has_older)));
+            assert_eq!(results.chart.total, total);
+            assert_eq!(results.table.rows.len(), 1);
+            assert_eq!(results.notices.len(), 1);
+            assert_eq!(results.notices[0].text, NOT_COUNTED);
+            assert_eq!(titles(&results.notices[0].links), SHORTER);
+        }
+    }
+
+    #[test]
+    fn a_search_that_takes_too_long_leads_to_shorter_ranges_and_can_be_tried_again() {
+        let nothing = results(None).table.nothing.unwrap();
+        assert_eq!(titles(&nothing.steps)[..4], SHORTER);
+        assert_eq!(
+            nothing.steps[4],
+            ("Try again".to_owned(), "?range=all".to_owned())
+        );
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct Row {
     pub(super) event_type: Cell,
     pub(super) actor: Option<Cell>,
     pub(super) resource: Option<Cell>,
+    /// Empty if none is recorded.
     pub(super) outcome: String,
     pub(super) address: Option<Cell>,
     pub(super) description: String,
@@ -75,11 +76,7 @@ impl Row {
                 &first([entry.resource_name(), entry.resource_id()]),
                 entry.resource_type(),
             ),
-            outcome: match &*entry.outcome() {
-                // An entry without one counts as a success.
-                "" => "success".to_owned(),
-                outcome => shown(outcome),
-            },
+            outcome: shown(&entry.outcome()),
             address: cell("ip_address", address.clone(), &address, Cow::Borrowed("")),
             description: cut(&shown(&entry.description()), LONGEST),
         }

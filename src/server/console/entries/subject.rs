@@ -9,6 +9,8 @@
 mod names;
 mod page;
 
+use std::time::Duration;
+
 use crate::{
     entry::Timestamp,
     query::{Filter, Order, Page, Query, RawEntry},
@@ -91,6 +93,24 @@ pub(super) struct Known {
     last: RawEntry,
 }
 
+/// The answer to the question for a subject.
+pub(super) enum Sought {
+    Known(Box<Known>),
+    /// No entry at any time is about it.
+    Nothing,
+    /// The time was over before an entry was found.
+    TimeOver,
+}
+
+impl Sought {
+    pub(super) fn known(&self) -> Option<&Known> {
+        match self {
+            Self::Known(known) => Some(known),
+            Self::Nothing | Self::TimeOver => None,
+        }
+    }
+}
+
 /// A subject as a page shows it.
 pub(super) struct Subject {
     /// `Actor` or `Resource`
@@ -121,7 +141,11 @@ impl Wanted {
         Ok(Some(Self { kind, text, filter }))
     }
 
-    pub(super) async fn find(self, visit: &Visit) -> Result<Option<Known>, Problem> {
+    pub(super) async fn find(self, visit: &Visit) -> Result<Sought, Problem> {
+        self.find_within(visit, LOOK_TIME).await
+    }
+
+    async fn find_within(self, visit: &Visit, limit: Duration) -> Result<Sought, Problem> {
         let at_the_end = |order| {
             let query = Query {
                 filter: self.filter.clone(),
@@ -129,17 +153,23 @@ impl Wanted {
                 limit: 1,
                 ..Query::default()
             };
-            visit.read_within(LOOK_TIME, move |reader| reader.page(&query))
+            visit.read_within(limit, move |reader| reader.page(&query))
         };
         let (first, last) = tokio::join!(at_the_end(Order::Asc), at_the_end(Order::Desc));
-        let only = |page: Option<Page>| page?.entries.into_iter().next();
-        let first = only(first?);
-        Ok(only(last?).map(|last| Known {
-            kind: self.kind,
-            text: self.text,
-            first,
-            last,
-        }))
+        let only = |page: Page| page.entries.into_iter().next();
+        let first = first?.and_then(only);
+        let Some(last) = last? else {
+            return Ok(Sought::TimeOver);
+        };
+        Ok(match only(last) {
+            None => Sought::Nothing,
+            Some(last) => Sought::Known(Box::new(Known {
+                kind: self.kind,
+                text: self.text,
+                first,
+                last,
+            })),
+        })
     }
 }
 
@@ -192,5 +222,39 @@ impl Subject {
             .map(String::as_str)
             .find(|name| !name.is_empty())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{
+        AuditLog,
+        store::{layout::Layout, samples},
+    };
+
+    #[tokio::test]
+    async fn a_subject_that_is_not_found_in_time_is_not_one_that_is_not_there() {
+        let log = AuditLog::for_tests();
+        let live = Layout::of(log.dir()).live(&samples::stem(1));
+        fs::write(live, samples::line(1) + "\n").unwrap();
+        let visit = Visit::of(&log);
+        let find = async |actor: &str, limit| {
+            let wanted = Wanted {
+                kind: Kind::Actor,
+                text: actor.to_owned(),
+                filter: Filter::parse([("actor", actor)]).unwrap(),
+            };
+            wanted.find_within(&visit, limit).await.unwrap()
+        };
+        let hour = Duration::from_secs(3600);
+        assert!(find("user-316", hour).await.known().is_some());
+        assert!(matches!(find("nobody", hour).await, Sought::Nothing));
+        for actor in ["user-316", "nobody"] {
+            let found = find(actor, Duration::ZERO).await;
+            assert!(matches!(found, Sought::TimeOver), "{actor}");
+        }
     }
 }

@@ -59,7 +59,8 @@ pub(super) struct Group {
 
 pub(super) struct Fact {
     pub(super) name: String,
-    pub(super) value: String,
+    /// `None` if it isn't recorded.
+    pub(super) value: Option<String>,
     /// The queries of the entries that have the value too, and of those that don't.
     pub(super) links: Option<[String; 2]>,
 }
@@ -76,7 +77,7 @@ pub(super) fn groups(entry: &Members, file: Option<String>) -> Vec<Group> {
     let group = |(title, paths, more): (&'static str, Paths, Option<&str>)| {
         let facts = paths
             .iter()
-            .filter_map(|(path, name)| fact(entry, path, name));
+            .filter_map(|(path, name)| fact(entry, path, name).or_else(|| absent(path, name)));
         let more = more.and_then(|path| get(entry, path));
         Group {
             title,
@@ -88,11 +89,11 @@ pub(super) fn groups(entry: &Members, file: Option<String>) -> Vec<Group> {
     if let Some(last) = all.last_mut() {
         last.facts.extend(file.map(|file| Fact {
             name: "File".to_owned(),
-            value: shown(&file),
+            value: Some(shown(&file)),
             links: None,
         }));
     }
-    all.retain(|group| !group.facts.is_empty());
+    all.retain(|group| group.facts.iter().any(|fact| fact.value.is_some()));
     all
 }
 
@@ -114,7 +115,17 @@ fn fact(entry: &Members, path: &str, name: &str) -> Option<Fact> {
     Some(Fact {
         name: name.to_owned(),
         links: parameter(path).map(|parameter| links(parameter, &value)),
-        value: shown(&value),
+        value: Some(shown(&value)),
+    })
+}
+
+/// The fact that a member isn't there, if people look for it: filters take its absence for a success,
+/// and the page must not say more than the entry.
+fn absent(path: &str, name: &str) -> Option<Fact> {
+    (path == "outcome.type").then(|| Fact {
+        name: name.to_owned(),
+        value: None,
+        links: None,
     })
 }
 
@@ -125,7 +136,7 @@ fn members(value: Option<&Json>) -> Vec<Fact> {
     };
     let fact = |(name, value): (&str, &Json)| Fact {
         name: shown(name),
-        value: shown(&plain(value)),
+        value: Some(shown(&plain(value))),
         links: None,
     };
     members.iter().map(fact).collect()

@@ -120,6 +120,25 @@ impl State {
     }
 }
 
+impl State {
+    /// What the secrets do, and how one takes the place of another.
+    pub(super) fn signing(&self) -> &'static str {
+        match self.secrets {
+            0 => {
+                "Requests aren't signed. With a secret, the receiver can verify where they come from."
+            }
+            1 => {
+                "Requests are signed with this secret. To replace it, make a new one, give that to the \
+                 receiver, and then let only the newest sign."
+            }
+            _ => {
+                "Requests are signed with each of these secrets, so the receiver can verify with any. \
+                 When it uses the newest, let only that sign."
+            }
+        }
+    }
+}
+
 /// A setting and its value.
 pub(super) struct Setting {
     pub(super) name: String,

@@ -34,10 +34,7 @@ impl Names {
         filter: &Filter,
         limit: Duration,
     ) -> std::result::Result<Self, Problem> {
-        let mut names = Self::default();
-        for entry in at_hand {
-            names.add(kind, entry);
-        }
+        let mut names = Self::of_all(kind, at_hand);
         let missing = ids.filter(|id| names.of(id).is_none());
         let missing: Vec<_> = missing.map(str::to_owned).collect();
         let filter = filter.clone();
@@ -48,6 +45,15 @@ impl Names {
             names.add(kind, &entry);
         }
         Ok(names)
+    }
+
+    /// The names in these entries, of which the first has the newest.
+    pub(in crate::server::console) fn of_all(kind: Kind, entries: &[RawEntry]) -> Self {
+        let mut names = Self::default();
+        for entry in entries {
+            names.add(kind, entry);
+        }
+        names
     }
 
     pub(in crate::server::console) fn of(&self, id: &str) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::{http::StatusCode, response::Response};
 
-use super::{Kind, Known, Subject, Wanted, names::Names};
+use super::{Kind, Sought, Subject, Wanted, names::Names};
 use crate::{
     entry::Timestamp,
     query::{Depth, Filter, Top},
@@ -16,9 +16,9 @@ use crate::{
                 answer::{Found, Question, SEARCH_TIME, find},
                 bar::RangeMenu,
                 counts::{Counting, Counts},
-                facets::{Facet, facet},
+                facets::{Facet, most_shown},
                 histogram::Chart,
-                results::{NOT_EXACT, Nothing, Table},
+                results::{NOT_EXACT, Nothing, Notice, Table, again, shorter},
             },
             frame::Frame,
             selection::{Range, Selection},
@@ -33,8 +33,8 @@ use crate::{
 const COUNT_TIME: Duration = Duration::from_secs(5);
 /// How long looking for the names of others may take.
 const NAMES_TIME: Duration = Duration::from_millis(500);
-const NOT_COUNTED: &str = "Counting takes too long for so many entries, so there are no counts \
-                           and no bars. A shorter range has them.";
+const NOT_COUNTED: &str = "There are no counts and no bars, because the range has too many entries \
+                           to be counted in time. The entries are those of the whole range.";
 
 /// `GET /actor`
 pub(in crate::server::console) async fn actor(visit: Visit) -> Response {
@@ -54,10 +54,12 @@ async fn make(visit: &Visit, kind: Kind) -> Result<Response, Problem> {
     let selection = Selection::parse_within(Range::OF_SUBJECT, given.clone())?;
     let text = subject(kind, &selection)?;
     let now = Timestamp::now();
-    let answer = Answer::find(visit, kind, Question::new(&selection, &asker, now)?).await?;
+    let question = Question::new(&selection, &asker, now)?;
+    let most = most_shown(&selection, kind.other().parameter());
+    let answer = Answer::find(visit, kind, question, most).await?;
     record(visit, &asker, kind, &given, &answer)?;
     let page = SubjectPage::new(visit, &asker, (kind, text), &selection, &answer, now);
-    Ok(html(StatusCode::OK, &page))
+    Ok(html(answer.status(), &page))
 }
 
 /// The id or name in the URL, of the one that the page is about.
@@ -88,12 +90,27 @@ fn subject(kind: Kind, selection: &Selection) -> Result<&str, Problem> {
 struct Answer {
     found: Option<Found>,
     counts: Option<Counts>,
-    known: Option<Known>,
+    sought: Sought,
     names: Names,
 }
 
 impl Answer {
-    async fn find(visit: &Visit, kind: Kind, question: Question) -> Result<Self, Problem> {
+    /// That of the API for a search that takes too long, if nothing is known of the subject then.
+    fn status(&self) -> StatusCode {
+        let is_over = matches!(self.sought, Sought::TimeOver);
+        match &self.found {
+            Some(found) if !is_over || !found.entries.is_empty() => StatusCode::OK,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// With the names of the most frequent others.
+    async fn find(
+        visit: &Visit,
+        kind: Kind,
+        question: Question,
+        most: usize,
+    ) -> Result<Self, Problem> {
         let Question {
             page,
             counting,
@@ -108,20 +125,20 @@ impl Answer {
         let filter = page.filter.clone();
         let search = visit.read_within(SEARCH_TIME, move |reader| find(reader, page));
         let count = counting.counts(visit);
-        let known = async {
+        let sought = async {
             match subject {
                 Some(subject) => Wanted::find(subject, visit).await,
-                None => Ok(None),
+                None => Ok(Sought::Nothing),
             }
         };
-        let (found, counts, known) = tokio::join!(search, count, known);
+        let (found, counts, sought) = tokio::join!(search, count, sought);
         let mut answer = Self {
             found: found?,
             counts: counts?,
-            known: known?,
+            sought: sought?,
             names: Names::default(),
         };
-        answer.names = answer.names_of_others(visit, kind, &filter).await?;
+        answer.names = answer.names_of_others(visit, kind, &filter, most).await?;
         Ok(answer)
     }
 
@@ -130,6 +147,7 @@ impl Answer {
         visit: &Visit,
         kind: Kind,
         filter: &Filter,
+        most: usize,
     ) -> Result<Names, Problem> {
         let counts = self.counts.as_ref();
         let Some(others) = counts.and_then(|counts| others(kind, counts).2) else {
@@ -137,7 +155,8 @@ impl Answer {
         };
         let found = self.found.as_ref();
         let shown = found.map_or(&[][..], |found| &found.entries);
-        let ids = others.values.iter().map(|one| one.value.as_str());
+        let ids = others.values.iter().take(most);
+        let ids = ids.map(|one| one.value.as_str());
         Names::find(visit, kind.other(), ids, shown, filter, NAMES_TIME).await
     }
 }
@@ -155,10 +174,11 @@ fn record(
     };
     let entry = asker.record("audit.access.read", description, given);
     let shown = answer.found.as_ref().map_or(0, |found| found.entries.len());
-    let entry = entry.detail("status", 200).detail("entries", shown).detail(
-        "counted",
-        answer.counts.as_ref().map(|counts| counts.stats.total),
-    );
+    let counted = answer.counts.as_ref().map(|counts| counts.stats.total);
+    let entry = entry
+        .detail("status", answer.status().as_u16())
+        .detail("entries", shown)
+        .detail("counted", counted);
     visit.app.recorder.record(&entry)
 }
 
@@ -173,7 +193,7 @@ struct SubjectPage {
     chart: Chart,
     facets: Vec<Facet>,
     table: Table,
-    notices: Vec<&'static str>,
+    notices: Vec<Notice>,
 }
 
 impl SubjectPage {
@@ -191,28 +211,37 @@ impl SubjectPage {
         let stats = counts.map(|counts| &counts.stats);
         let is_partial = answer.found.as_ref().is_some_and(|found| found.is_partial)
             || stats.is_some_and(|stats| !stats.exact);
-        let notices = [(stats.is_none(), NOT_COUNTED), (is_partial, NOT_EXACT)];
-        let notices = notices.into_iter().filter(|(holds, _)| *holds);
+        let is_uncounted = stats.is_none();
+        let notices = [
+            is_uncounted.then(|| Notice::new(NOT_COUNTED, shorter(selection, now))),
+            is_partial.then(|| Notice::new(NOT_EXACT, Vec::new())),
+        ];
         Self {
-            subject: answer.known.as_ref().map_or_else(
+            subject: answer.sought.known().map_or_else(
                 || Subject::unknown(kind, text),
                 |known| Subject::new(known, now),
             ),
             all: on_entries.href(),
             range: RangeMenu::new(selection, now),
-            chart: Chart::new(selection, counts),
+            chart: Chart::new(selection, counts, answer.found.as_ref()),
             facets: counts
-                .map(|counts| facets(kind, &on_entries, counts, &answer.names))
+                .map(|counts| facets(kind, selection, &on_entries, counts, &answer.names))
                 .unwrap_or_default(),
             table: table(selection, &on_entries, kind, answer, now),
-            notices: notices.map(|(_, notice)| notice).collect(),
+            notices: notices.into_iter().flatten().collect(),
             frame,
         }
     }
 }
 
 /// The values that its entries have, each with a link to the entries with both.
-fn facets(kind: Kind, on_entries: &Selection, counts: &Counts, names: &Names) -> Vec<Facet> {
+fn facets(
+    kind: Kind,
+    selection: &Selection,
+    on_entries: &Selection,
+    counts: &Counts,
+    names: &Names,
+) -> Vec<Facet> {
     let Counts { stats, more, .. } = counts;
     let top = &stats.top;
     let fields = [
@@ -226,7 +255,7 @@ fn facets(kind: Kind, on_entries: &Selection, counts: &Counts, names: &Names) ->
         .into_iter()
         .filter_map(|(name, title, top)| Some((name, title, top?)));
     let facets = counted.map(|(name, title, top)| {
-        let mut facet = facet(on_entries, name, title, top);
+        let mut facet = Facet::new(selection, on_entries, (name, title), top);
         if name == kind.other().parameter() {
             names.show(&mut facet);
         }
@@ -253,7 +282,7 @@ fn table(
     now: Timestamp,
 ) -> Table {
     match &answer.found {
-        None => Table::without_rows(selection, Nothing::too_slow(selection)),
+        None => Table::without_rows(selection, Nothing::too_slow(selection, now)),
         Some(found) if found.entries.is_empty() => {
             Table::without_rows(selection, nothing(kind, selection, answer))
         }
@@ -268,19 +297,57 @@ fn table(
 fn nothing(kind: Kind, selection: &Selection, answer: &Answer) -> Nothing {
     let name = kind.parameter();
     let all = Range::ALL[Range::ALL.len() - 1];
-    let (hint, step) = match answer.known {
-        Some(_) => (
+    let (hint, step) = match answer.sought {
+        Sought::Known(_) => (
             format!("The log has entries of this {name} from other times."),
             Some(("Show all time".to_owned(), selection.within(all).href())),
         ),
-        None => (
+        Sought::Nothing => (
             format!("No {name} with this id or name was found. Check the spelling."),
             None,
+        ),
+        Sought::TimeOver => (
+            format!(
+                "Looking for entries of this {name} from other times took too long. Try again, or \
+                 choose a range in which there may be some."
+            ),
+            Some(again(selection)),
         ),
     };
     Nothing {
         title: "No entries in this range".to_owned(),
         hints: vec![hint],
         steps: step.into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_says_whether_there_is_nothing_or_the_time_was_over() {
+        let selection = Selection::default();
+        let answer = |sought| Answer {
+            found: Some(Found::default()),
+            counts: None,
+            sought,
+            names: Names::default(),
+        };
+        for (sought, status, said, steps) in [
+            (Sought::Nothing, 200, "Check the spelling", 0),
+            (Sought::TimeOver, 503, "took too long", 1),
+        ] {
+            let answer = answer(sought);
+            let nothing = nothing(Kind::Actor, &selection, &answer);
+            assert_eq!(answer.status(), status);
+            assert!(nothing.hints[0].contains(said), "{:?}", nothing.hints);
+            assert_eq!(nothing.steps.len(), steps);
+        }
+        let unfinished = Answer {
+            found: None,
+            ..answer(Sought::Nothing)
+        };
+        assert_eq!(unfinished.status(), 503);
     }
 }
