@@ -89,6 +89,8 @@ pub(super) struct Known {
     text: String,
     first: Option<RawEntry>,
     last: RawEntry,
+    /// Whether no later entry can be in a part of the log that can't be read.
+    is_last: bool,
 }
 
 /// A subject as a page shows it.
@@ -132,13 +134,16 @@ impl Wanted {
             visit.read_within(LOOK_TIME, move |reader| reader.page(&query))
         };
         let (first, last) = tokio::join!(at_the_end(Order::Asc), at_the_end(Order::Desc));
-        let only = |page: Option<Page>| page?.entries.into_iter().next();
-        let first = only(first?);
-        Ok(only(last?).map(|last| Known {
+        let only = |page: Page| page.entries.into_iter().next();
+        let is_whole = |page: &Page| page.scanned.hiding_problem().is_none();
+        let (first, last) = (first?.filter(is_whole), last?);
+        let is_last = last.as_ref().is_some_and(is_whole);
+        Ok(last.and_then(only).map(|last| Known {
             kind: self.kind,
             text: self.text,
-            first,
+            first: first.and_then(only),
             last,
+            is_last,
         }))
     }
 }
@@ -162,7 +167,7 @@ impl Subject {
             name: text(&name),
             id: text(&id),
             first: known.first.as_ref().map(time),
-            last: Some(time(last)),
+            last: known.is_last.then(|| time(last)),
             about: Self::path(known.kind, &known.text),
         }
     }
