@@ -180,12 +180,13 @@ impl Stores {
         self.here().closed.store(true, Relaxed);
         if let Err(error) = opened.store.close() {
             // This runs in destructors, where a panic of another's layer would abort the process.
-            say_apart(move || {
-                tracing::error!(
-                    target: "tracing_audit",
-                    "the audit log could not be closed: {error}; its journal keeps what is missing"
-                );
-            });
+            let text = format!(
+                "the audit log could not be closed: {error}; its journal keeps what is missing"
+            );
+            say_apart(
+                &text,
+                |text| tracing::error!(target: "tracing_audit", "{text}"),
+            );
         }
     }
 }

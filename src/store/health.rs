@@ -333,20 +333,16 @@ impl Health {
     /// code must not end the thread that writes the log.
     pub(crate) fn report(&self, problem: &Problem) {
         self.note(problem);
-        let said = problem.clone();
-        let logged = say_apart(move || match &said {
+        let say: fn(&str) = match problem {
             Problem::WriteRecovered
             | Problem::SpaceRecovered
             | Problem::PruneResumed
-            | Problem::PruneUnlocked => {
-                tracing::info!(target: "tracing_audit", "{said}");
-            }
-            Problem::ThreadDied(_) | Problem::Closed => alarm(&said.to_string()),
-            Problem::StreamFailed(_) => {
-                tracing::error!(target: "tracing_audit", "{said}");
-            }
-            _ => tracing::warn!(target: "tracing_audit", "{said}"),
-        });
+            | Problem::PruneUnlocked => |text| tracing::info!(target: "tracing_audit", "{text}"),
+            Problem::ThreadDied(_) | Problem::Closed => alarm,
+            Problem::StreamFailed(_) => |text| tracing::error!(target: "tracing_audit", "{text}"),
+            _ => |text| tracing::warn!(target: "tracing_audit", "{text}"),
+        };
+        let logged = say_apart(&problem.to_string(), say);
         let called = contain(|| {
             if let Some(callback) = &self.callback {
                 callback(problem);

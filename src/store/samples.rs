@@ -3,7 +3,15 @@
 
 use std::io::Write as _;
 
-use super::names::FileStem;
+use super::{
+    blob::{Blob as _, FileBlob},
+    fs::OsFs,
+    gzip::Walk,
+    layout::Layout,
+    names::FileStem,
+    rebuild::write_index,
+    summary::IndexBuilder,
+};
 use crate::entry::Timestamp;
 
 /// A file of the stream `billing-7f3a9c`, by its number there; one is born each hour.
@@ -38,6 +46,19 @@ pub(crate) fn lines(first: u64, count: u64) -> Vec<u8> {
         let _ = writeln!(out, "{}", line(seq));
     }
     out
+}
+
+/// Puts an index of this version of the format in the place of a sealed file's own.
+pub(crate) fn index_of_version(version: u32, layout: &Layout, stem: &FileStem) {
+    let sealed = FileBlob::open(&OsFs, layout.sealed(stem)).unwrap();
+    let mut walk = Walk::new(&sealed).unwrap();
+    let mut builder = IndexBuilder::of_version(version, stem.clone());
+    let mut plain = Vec::new();
+    while let Some(packed_len) = walk.next(&mut plain).unwrap() {
+        builder.push(&plain, packed_len);
+    }
+    let built = builder.finish(sealed.len(), walk.sha256());
+    write_index(&OsFs, layout, &built).unwrap();
 }
 
 /// How long this thread has run: what others do on the machine doesn't count.

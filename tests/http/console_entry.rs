@@ -179,3 +179,48 @@ async fn an_outcome_is_shown_only_if_it_is_recorded() {
     let page = by_cookie(&served, Method::GET, path, &cookie).await;
     assert!(page.text().contains("<h2>2 entries</h2>"));
 }
+
+#[tokio::test]
+async fn values_that_are_too_long_for_a_filter_hide_no_page() {
+    let served = served(0, RouterOptions::new());
+    let long = "x".repeat(1500);
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..3 {
+            audit!(
+                "auth.failed",
+                actor.id = &long,
+                resource.id = &long,
+                session_id = "s-1",
+                "Guess {}",
+                n
+            );
+        }
+        audit!("auth.succeeded", actor.id = "ann", actor.name = "Ann", "In");
+    });
+    served.log.flush().unwrap();
+    let cookie = signed_in(&served, &served.token).await;
+    let page = page_of(&served, "Guess 1", &cookie).await;
+    let expected = [
+        ("Guess 0", "same session, resource, actor"),
+        ("Guess 1", "here"),
+        ("Guess 2", "same session, resource, actor"),
+    ];
+    let expected = expected.map(|(text, common)| (text.to_owned(), common.to_owned()));
+    assert_eq!(around(&page), expected);
+    // The long actor is among the counts, but not on the page.
+    for path in [
+        "/audit?event_type=auth.*&severity=info",
+        "/audit/resource?resource=r",
+    ] {
+        let answer = by_cookie(&served, Method::GET, path, &cookie).await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    let answer = by_cookie(&served, Method::GET, "/audit/suggestions", &cookie).await;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.text().contains(r#"["ann",1,"Ann (ann)"]"#),
+        "{}",
+        answer.text()
+    );
+}

@@ -120,3 +120,12 @@ async fn the_menu_is_for_those_who_may_download_and_counts_what_they_get() {
     let with_reads = menu(&served, Scope::Export, None, "?actor=user-1&include=access").await;
     assert!(!with_reads.contains("not counted"), "{with_reads}");
 }
+
+#[tokio::test]
+async fn a_range_that_has_not_begun_has_a_page_for_everybody() {
+    let served = served(3, RouterOptions::new());
+    for scope in [Scope::Read, Scope::Export] {
+        let page = menu(&served, scope, None, "?start_date=2999-01-01").await;
+        assert!(page.contains("No entries in this range"), "{page}");
+    }
+}

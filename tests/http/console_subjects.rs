@@ -1,5 +1,7 @@
 //! The pages of an actor and of a resource.
 
+use std::fs;
+
 use axum::http::Method;
 use tracing_audit::{
     Outcome, audit,
@@ -10,6 +12,7 @@ use tracing_subscriber::prelude::*;
 use crate::{
     console_sessions::{by_cookie, key, signed_in},
     http::{Answer, Served, served},
+    support::files,
 };
 
 async fn get(served: &Served, path: &str, cookie: &str) -> Answer {
@@ -295,4 +298,26 @@ async fn subjects_are_linked_from_the_table_the_card_and_the_entry() {
     let page = get(&served, "/audit?actor=ann", &cookie).await;
     let card = page.text().split("card subject").nth(1).unwrap();
     assert!(card.split("</section>").next().unwrap().contains(actor));
+}
+
+#[tokio::test]
+async fn a_damaged_file_makes_nobody_seen_later_than_that_was() {
+    let served = served(3, RouterOptions::new());
+    let cookie = signed_in(&served, &served.token).await;
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        audit!("invoice.sent", actor.id = "user-0", "Another");
+    });
+    served.log.flush().unwrap();
+    let sealed = files(&served.dir.path().join("sealed"));
+    let mut bytes = fs::read(&sealed[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&sealed[0], bytes).unwrap();
+    let page = get(&served, "/audit/actor?actor=user-0", &cookie).await;
+    assert!(!page.text().contains("First seen"), "{}", page.text());
+    let catalogue = get(&served, "/audit/catalogue", &cookie).await;
+    let row = catalogue.text().split("invoice.sent").nth(1).unwrap();
+    let row = row.split("</tr>").next().unwrap();
+    assert!(!row.contains(">first</span>"), "{row}");
 }

@@ -187,7 +187,13 @@ async fn a_broken_or_hostile_file_of_views_breaks_no_page() {
         let page = page(&served, place, &admin, 200).await;
         assert!(!page.contains("evil.example"), "{place}");
     }
+    // It counts and has its name, so it can be found and removed.
+    let list = page(&served, VIEWS, &admin, 200).await;
+    assert!(list.contains("Failed sign-ins") && list.contains("can't be opened"));
+    assert!(list.contains("/remove\""));
     fs::write(&path, "not JSON").unwrap();
-    assert!(menu(&page(&served, "/audit", &admin, 200).await).is_empty());
+    let home = page(&served, "/audit", &admin, 200).await;
+    assert!(menu(&home).is_empty() && home.contains("The saved views can't be read."));
+    assert!(!home.contains("No views are saved"));
     page(&served, VIEWS, &admin, 500).await;
 }

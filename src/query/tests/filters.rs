@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 pub(in crate::query::tests) use self::plain::wants;
 use super::*;
+use crate::store::samples;
 
 /// Texts that are ids, names and types, so that one value meets all of them.
 const TEXTS: [&str; 11] = [
@@ -305,5 +306,62 @@ proptest! {
             let shuffled = Filter::parse(parameters.iter().rev().map(written)).unwrap();
             prop_assert_eq!(shuffled.params(), filter.params());
         }
+    }
+}
+
+/// Makes the indexes of the first files those of these versions, and flips a byte in some of them.
+fn make_older(log: &Log, indexes: &[(u32, Option<prop::sample::Index>)]) {
+    for (number, (version, damage)) in (1..).zip(indexes) {
+        let stem = stem(0, number);
+        if !log.layout.sealed(&stem).exists() {
+            continue;
+        }
+        samples::index_of_version(*version, &log.layout, &stem);
+        if let Some(at) = damage {
+            let path = log.layout.index(&stem);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn a_tenants_filter_finds_the_same_by_indexes_of_any_version_damaged_or_not(
+        entries in prop::collection::vec((entry(), select(&TEXTS[..3])), 1..40),
+        filters in prop::collection::vec(prop::collection::vec(parameter(), 0..4), 8),
+        per_file in 1..12usize,
+        indexes in prop::collection::vec((1..=3u32, prop::option::of(any::<prop::sample::Index>())), 6),
+    ) {
+        let entries = entries.into_iter().map(|(mut entry, tenant)| {
+            entry.insert("tenant_id".into(), tenant.into());
+            entry
+        });
+        let (log, stored) = log_of((0..).step_by(3).zip(entries), per_file, indexes.len());
+        make_older(&log, &indexes);
+        let reader = log.reader();
+        for mut parameters in filters {
+            parameters.push(("tenant_id".into(), false, TEXTS[2].into()));
+            let Ok(filter) = Filter::parse(parameters.iter().map(written)) else { continue };
+            let wanted = stored.iter().filter(|entry| wants(entry, &parameters));
+            let mut wanted: Vec<_> = wanted.map(Value::to_string).collect();
+            let (mut found, scanned) = all(&reader, &filter, Order::Desc);
+            wanted.sort_unstable();
+            found.sort_unstable();
+            prop_assert_eq!(scanned.hiding_problem(), None);
+            prop_assert_eq!(&found, &wanted, "{:?}", parameters);
+            let stats = reader.stats(&StatsQuery { filter, ..StatsQuery::default() }).unwrap();
+            prop_assert!(stats.exact);
+            prop_assert_eq!(stats.total, wanted.len() as u64, "{:?}", parameters);
+        }
+        let stats = reader.stats(&StatsQuery::default()).unwrap();
+        prop_assert!(stats.exact);
+        prop_assert_eq!(stats.total, stored.len() as u64);
+        let types = stats.top.event_type.unwrap().values;
+        prop_assert_eq!(types.iter().map(|one| one.count).sum::<u64>(), stored.len() as u64);
     }
 }

@@ -119,10 +119,10 @@ impl EntriesPage {
         let views = visit.read_within(VIEW_TIME, move |reader| {
             views::read(reader, tenant.as_deref())
         });
-        // The page of the views says why they can't be read, and so do the server's own messages.
-        let views = views.await.ok().flatten().unwrap_or_default();
+        // The server's own messages say why they can't be read.
+        let views = views.await.ok().flatten();
         Self {
-            views: ViewMenu::new(visit, asker, selection, &views),
+            views: ViewMenu::new(visit, asker, selection, views.as_deref()),
             frame: visit.frame(Some(&asker.access)),
             search: SearchBar::new(selection),
             range: RangeMenu::new(selection, now),

@@ -45,7 +45,10 @@ const REFUSED: RefusedChange = RefusedChange {
 
 /// The menu on the page of entries.
 pub(super) struct ViewMenu {
+    /// Those that can be opened.
     pub(super) views: Vec<Link>,
+    /// How many are saved; `None` if they can't be read.
+    pub(super) saved: Option<usize>,
     /// The query of the page, to be saved under a name.
     pub(super) here: String,
     pub(super) may_save: bool,
@@ -59,15 +62,23 @@ pub(super) struct Link {
 }
 
 impl ViewMenu {
-    pub(super) fn new(visit: &Visit, asker: &Asker, selection: &Selection, views: &[View]) -> Self {
+    /// `None` for views that can't be read.
+    pub(super) fn new(
+        visit: &Visit,
+        asker: &Asker,
+        selection: &Selection,
+        views: Option<&[View]>,
+    ) -> Self {
         let here = selection.starting(Start::Newest).query();
+        let views_that_open = views.unwrap_or_default().iter().filter(|view| opens(view));
         let link = |view: &View| Link {
             name: shown(&view.name),
             query: view.query.clone(),
             is_here: view.query == here,
         };
         Self {
-            views: views.iter().map(link).collect(),
+            views: views_that_open.map(link).collect(),
+            saved: views.map(<[View]>::len),
             may_save: may_change(visit, asker),
             here,
         }
@@ -82,9 +93,14 @@ fn may_change(visit: &Visit, asker: &Asker) -> bool {
 /// The views that a visitor sees, by their names.
 pub(super) fn read(reader: &AuditReader, tenant: Option<&str>) -> Result<Vec<View>> {
     let mut views = store::read(reader.layout(), tenant)?;
-    views.retain(|view| checked(&view.query).is_ok_and(|query| query == view.query));
     views.sort_by_cached_key(|view| view.name.to_lowercase());
     Ok(views)
+}
+
+/// Whether there can be a link to the view: a later program, or somebody who changed the file, may
+/// have written what this one doesn't understand.
+fn opens(view: &View) -> bool {
+    checked(&view.query).is_ok_and(|query| query == view.query)
 }
 
 /// The query of a page, in the one form that the console itself gives it.
@@ -224,17 +240,35 @@ struct ViewsPage {
 struct Row {
     id: String,
     name: String,
-    query: String,
-    /// The conditions of the view, as a line.
-    line: String,
-    range: String,
+    /// `None` if the view can't be opened.
+    opened: Option<Opened>,
     saved: Time,
     by: String,
 }
 
+/// The page that a view leads to.
+struct Opened {
+    query: String,
+    /// The conditions, as a line.
+    line: String,
+    range: String,
+}
+
 impl Row {
     fn new(view: &View, now: Timestamp) -> Self {
-        let selection = selected(&view.query).unwrap_or_default();
+        Self {
+            id: shown(&view.id),
+            name: shown(&view.name),
+            opened: Opened::by(view),
+            saved: Time::new(view.saved, now),
+            by: shown(&view.by),
+        }
+    }
+}
+
+impl Opened {
+    fn by(view: &View) -> Option<Self> {
+        let selection = selected(&view.query).ok().filter(|_| opens(view))?;
         let range = match selection.range() {
             Some(range) => range.title.to_owned(),
             None => {
@@ -245,14 +279,10 @@ impl Row {
                 format!("{} – {}", time("start_date"), time("end_date"))
             }
         };
-        Self {
-            id: shown(&view.id),
-            name: shown(&view.name),
+        Some(Self {
             query: view.query.clone(),
             line: shown(&selection.line()),
             range: shown(&range),
-            saved: Time::new(view.saved, now),
-            by: shown(&view.by),
-        }
+        })
     }
 }

@@ -69,8 +69,9 @@ impl ExportMenu {
         let given = selection.parameters(now);
         let (include, mut params): (Vec<_>, Vec<_>) =
             given.into_iter().partition(|(name, _)| name == "include");
-        // Later entries aren't on the page.
-        if params.iter().all(|(name, _)| name != "end_date") {
+        // Later entries aren't on the page, unless the range begins later still.
+        let range = Asked::parse(asker, &params)?.into_filter();
+        if range.end().is_none() && range.start().is_none_or(|start| start < now) {
             params.push(("end_date".to_owned(), now.to_string()));
         }
         let count = match include.is_empty() {

@@ -91,6 +91,8 @@ pub(super) struct Known {
     text: String,
     first: Option<RawEntry>,
     last: RawEntry,
+    /// Whether no later entry can be in a part of the log that can't be read.
+    is_last: bool,
 }
 
 /// The answer to the question for a subject.
@@ -157,10 +159,12 @@ impl Wanted {
         };
         let (first, last) = tokio::join!(at_the_end(Order::Asc), at_the_end(Order::Desc));
         let only = |page: Page| page.entries.into_iter().next();
-        let first = first?.and_then(only);
+        let is_whole = |page: &Page| page.scanned.hiding_problem().is_none();
+        let first = first?.filter(is_whole).and_then(only);
         let Some(last) = last? else {
             return Ok(Sought::TimeOver);
         };
+        let is_last = is_whole(&last);
         Ok(match only(last) {
             None => Sought::Nothing,
             Some(last) => Sought::Known(Box::new(Known {
@@ -168,6 +172,7 @@ impl Wanted {
                 text: self.text,
                 first,
                 last,
+                is_last,
             })),
         })
     }
@@ -192,7 +197,7 @@ impl Subject {
             name: text(&name),
             id: text(&id),
             first: known.first.as_ref().map(time),
-            last: Some(time(last)),
+            last: known.is_last.then(|| time(last)),
             about: Self::path(known.kind, &known.text),
         }
     }

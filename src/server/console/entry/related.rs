@@ -67,6 +67,14 @@ struct Common {
     value: String,
 }
 
+impl Common {
+    /// Whether entries can be asked for that have this in common: no filter takes a value that is
+    /// very long.
+    fn can_be_asked_for(&self) -> bool {
+        Filter::parse([(self.parameter, Filter::literal(&self.value))]).is_ok()
+    }
+}
+
 /// All that the entry may have in common with others, the closest relation first.
 fn common(entry: &RawEntry) -> Vec<Common> {
     let first = |id: String, name: String| if id.is_empty() { name } else { id };
@@ -170,7 +178,8 @@ impl Related {
         let end = Instant::now() + SEARCH_TIME;
         let mut around = Around::default();
         let mut is_partial = false;
-        let all = common(entry);
+        let mut all = common(entry);
+        all.retain(Common::can_be_asked_for);
         for one in &all {
             let query = query(asker, one, ends, entry)?;
             let left = end.saturating_duration_since(Instant::now());

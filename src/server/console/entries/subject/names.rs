@@ -90,9 +90,13 @@ fn newest(
 ) -> Result<Vec<RawEntry>> {
     let mut found = Vec::new();
     for id in ids {
+        // No filter takes an id that is very long; then the id is shown.
         let filter = filter.clone();
+        let Ok(filter) = filter.with(kind.parameter(), Filter::literal(&id)) else {
+            continue;
+        };
         let query = Query {
-            filter: filter.with(kind.parameter(), Filter::literal(&id))?,
+            filter,
             limit: 1,
             ..Query::default()
         };
