@@ -18,6 +18,7 @@ mod config;
 )]
 mod demo;
 mod export;
+mod exported;
 mod failure;
 mod filter;
 mod hash;

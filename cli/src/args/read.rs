@@ -145,6 +145,9 @@ pub(crate) enum StatsFormat {
 
 /// Writes a part of the log into one file, which appears complete or not at all
 ///
+/// Reads of the log (audit.access.*) are included; leave them out with --event-type
+/// '!audit.access.*'.
+///
 /// If a part of the log can't be read, or is removed meanwhile, no file appears, and the exit code
 /// is 1. A pipe or a device is written to directly, so it may have got a part by then. A symbolic
 /// link stays, and the file that it leads to is written.
@@ -190,6 +193,9 @@ pub(crate) struct ExportArgs {
     /// Begin a CSV file with a byte order mark, by which Excel knows that the file is UTF-8
     #[arg(long)]
     pub(crate) csv_bom: bool,
+    /// Don't say on stderr how many entries the file has, and from when to when they are
+    #[arg(long)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }

@@ -67,6 +67,70 @@ fn the_name_of_the_file_says_its_format() {
 }
 
 #[test]
+fn an_export_says_how_much_it_has_and_from_when_to_when() {
+    let dir = log(12);
+    let to = tempfile::tempdir().unwrap();
+    let path = |name: &str| to.path().join(name);
+    // The day and the minute of the first entry, as the log has them.
+    let first = lines(dir.path()).remove(0);
+    let (_, time) = first.split_once(r#""timestamp":""#).unwrap();
+    let begins = time[..16].replace('T', " ");
+    let formats = ["zip", "gz", "jsonl", "json", "csv", "pdf"];
+    for (name, more, entries) in formats.into_iter().flat_map(|format| {
+        let name = format!("x.{format}");
+        [
+            (name.clone(), &[][..], "12 entries"),
+            (name, &["--outcome", "failure"], "3 entries"),
+        ]
+    }) {
+        let output = export(dir.path(), &path(&name), more);
+        assert_eq!((code(&output), out(&output).as_str()), (0, ""), "{name}");
+        let said = err(&output);
+        let ends = format!(" UTC, in {}\n", path(&name).display());
+        assert!(said.starts_with(&format!("{entries}, ")), "{said}");
+        assert!(said.ends_with(&ends), "{said}");
+        assert!(!more.is_empty() || said.contains(&begins), "{said}");
+    }
+    let none = path("none.pdf").display().to_string();
+    for (more, why) in [
+        (
+            &["--end-date", "2001-01-01"][..],
+            "no entries in this range",
+        ),
+        (&["--actor", "nobody"], "no entries match"),
+    ] {
+        let output = export(dir.path(), &path("none.pdf"), more);
+        let said = format!("{why}; {none} has none\n");
+        assert_eq!((code(&output), err(&output)), (0, said));
+    }
+    let piped = export(dir.path(), Path::new("-"), &["--format", "ndjson"]);
+    assert_eq!(out(&piped).lines().collect::<Vec<_>>(), lines(dir.path()));
+    assert!(
+        err(&piped).ends_with(" UTC, in the output\n"),
+        "{}",
+        err(&piped)
+    );
+    let quiet = export(dir.path(), &path("x.zip"), &["--quiet"]);
+    assert_eq!((code(&quiet), err(&quiet).as_str()), (0, ""));
+}
+
+#[test]
+fn the_help_of_export_says_that_reads_are_included() {
+    let output = program().args(["export", "--help"]).output().unwrap();
+    let help = out(&output)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        help.contains(
+            "Reads of the log (audit.access.*) are included; leave them out with --event-type \
+             '!audit.access.*'."
+        ),
+        "{help}"
+    );
+}
+
+#[test]
 fn a_pdf_names_the_user_who_asked_for_it() {
     let dir = log(12);
     let to = tempfile::tempdir().unwrap();
