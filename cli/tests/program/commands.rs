@@ -556,6 +556,9 @@ fn verify_finds_what_is_wrong_and_says_where() {
         1,
         "one damage is one finding: {text}"
     );
+    fs::write(middle, [&whole[..], b"x"].concat()).unwrap();
+    let text = finds("an appended byte", &name(middle));
+    assert!(text.contains("data was added behind its end"), "{text}");
     fs::remove_file(middle).unwrap();
     let text = finds("a removed file", "stream shop-");
     assert!(text.contains(" missing, between sealed/"), "{text}");
