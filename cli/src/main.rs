@@ -43,7 +43,7 @@ mod webhook;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 
 use self::{
     args::{Cli, Command},
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(args: &[OsString]) -> Result<Cli, Failure> {
-    let command = config::prepare(Cli::command(), args)?;
+    let command = config::prepare(Cli::definition(), args)?;
     let matches = command.try_get_matches_from(args)?;
     Ok(Cli::from_arg_matches(&matches)?)
 }

@@ -17,6 +17,7 @@ mod another_user_runs_commands;
 mod commands;
 mod described;
 mod documents;
+mod errors;
 mod exports;
 mod filters;
 mod followed_through_kills;
