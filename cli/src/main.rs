@@ -32,6 +32,7 @@ mod progress;
 mod prune;
 mod query;
 mod recover;
+mod rows;
 mod serve;
 mod shell;
 mod stats;

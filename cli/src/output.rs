@@ -7,11 +7,11 @@ use std::{
     io::{self, IsTerminal as _, Write},
 };
 
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
-use tracing_audit::RawEntry;
+use tracing_audit::{RawEntry, Timestamp};
 
-use super::{args::Format, columns::Column};
+use super::args::Format;
 
 /// The format asked for, or the one that suits where stdout leads.
 pub(super) fn format(asked: Option<Format>) -> Format {
@@ -91,29 +91,34 @@ pub(super) fn write_lines<'a>(
     Ok(())
 }
 
-/// Whether colors are welcome on a terminal, see <https://no-color.org>.
-pub(super) fn colored() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// A table that fits the terminal.
 pub(super) fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-        table.force_no_tty();
-    }
-    // A terminal without a size (in a container, say) is not one of no columns.
-    if table.width() == Some(0) {
-        table.set_width(WIDE);
-    }
+    let mut table = table_without_heading();
     table.set_header(headings.iter().map(Cell::new));
     table
 }
 
-/// How wide a terminal must be for words to be kept whole.
+/// A table without colors if these are not welcome, see <https://no-color.org>.
+pub(super) fn table_without_heading() -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal without a size (in a container, say) is not one of no columns.
+    let width = table.width().map(|width| match width {
+        0 => WIDE,
+        width => width,
+    });
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        table.force_no_tty();
+    }
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table
+}
+
+/// The width of a terminal that doesn't say how wide it is.
 const WIDE: u16 = 96;
 
 /// Shows a list of settings: a table, or each as JSON.
@@ -132,6 +137,7 @@ pub(super) fn list<T: Serialize, const N: usize>(
             for item in items {
                 table.add_row(row(item).map(|text| escaped(&text).into_owned()));
             }
+            keep_times_whole(&mut table, headings);
             writeln!(out, "{}", table.trim_fmt())
         }
         Format::Ndjson => items.iter().try_for_each(|item| {
@@ -145,49 +151,27 @@ pub(super) fn list<T: Serialize, const N: usize>(
     }
 }
 
-/// Entries as a table, with these columns, or those that suit the entries and the terminal.
-pub(super) fn entries_table<'a>(
-    entries: impl IntoIterator<Item = &'a RawEntry>,
-    asked: &[Column],
-) -> Table {
-    let entries: Vec<&RawEntry> = entries.into_iter().collect();
-    let width = table(&[]).width();
-    let columns = match asked {
-        [] => Column::suitable(&entries, width),
-        asked => asked.to_vec(),
-    };
-    let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
-    let headings: Vec<_> = headings.iter().map(String::as_str).collect();
-    let mut table = table(&headings);
-    for entry in entries {
-        table.add_row(columns.iter().map(|column| cell(*column, entry)));
-    }
-    if width.is_some_and(|width| width >= WIDE) {
-        for (at, _) in columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.is_whole())
-        {
-            if let Some(column) = table.column_mut(at) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+/// Columns of times are broken between the day and the time only.
+fn keep_times_whole(table: &mut Table, headings: &[&str]) {
+    for (column, heading) in table.column_iter_mut().zip(headings) {
+        if heading.ends_with("(UTC)") {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(TIME_OF_DAY)));
         }
     }
-    table
 }
 
-fn cell(column: Column, entry: &RawEntry) -> Cell {
-    let text = column.text(entry);
-    let color = match (column, text.as_str()) {
-        (Column::Severity, "warning") => Some(Color::Yellow),
-        (Column::Severity, "error" | "critical") | (Column::Outcome, "failure") => Some(Color::Red),
-        _ => None,
-    };
-    let cell = Cell::new(text);
-    match color {
-        Some(color) => cell.fg(color),
-        None => cell,
-    }
+/// The width of `07:29:29.143`, with a space at both sides.
+const TIME_OF_DAY: u16 = 14;
+
+/// How many columns of characters the terminal has, if stdout is one.
+pub(super) fn width() -> Option<usize> {
+    table_without_heading().width().map(usize::from)
+}
+
+/// A time in a table for people, as in `2026-11-21 10:15:00.123`.
+pub(super) fn time(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.get(..23).unwrap_or(&text).replace('T', " ")
 }
 
 /// A number of bytes as people say it.

@@ -90,6 +90,9 @@ pub(crate) struct TailArgs {
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+    /// The columns of a table [default: those that suit the first entries and the terminal]
+    #[arg(long, value_enum, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<Column>,
     /// Show entries about reads of the log too (audit.access.*), which are left out otherwise
     #[arg(long)]
     pub(crate) include_access: bool,
