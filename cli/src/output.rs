@@ -7,7 +7,7 @@ use std::{
     io::{self, IsTerminal as _, Write},
 };
 
-use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{Cell, Column, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 use tracing_audit::{RawEntry, Timestamp};
 
@@ -137,7 +137,7 @@ pub(super) fn list<T: Serialize, const N: usize>(
             for item in items {
                 table.add_row(row(item).map(|text| escaped(&text).into_owned()));
             }
-            keep_times_whole(&mut table, headings);
+            fit(&mut table, headings);
             writeln!(out, "{}", table.trim_fmt())
         }
         Format::Ndjson => items.iter().try_for_each(|item| {
@@ -151,17 +151,36 @@ pub(super) fn list<T: Serialize, const N: usize>(
     }
 }
 
-/// Columns of times are broken between the day and the time only.
-fn keep_times_whole(table: &mut Table, headings: &[&str]) {
-    for (column, heading) in table.column_iter_mut().zip(headings) {
-        if heading.ends_with("(UTC)") {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(TIME_OF_DAY)));
+/// Hides the columns that say nothing if the terminal is narrow, and keeps the words of the headings
+/// whole if it has room for them; times are broken between the day and the time only.
+fn fit(table: &mut Table, headings: &[&str]) {
+    let width = table.width().unwrap_or(u16::MAX);
+    let is_empty = |column: &Column| {
+        let mut cells = table.column_cells_iter(column.index);
+        cells.all(|cell| cell.is_none_or(|cell| cell.content().is_empty()))
+    };
+    let hidden: Vec<bool> = table.column_iter().map(is_empty).collect();
+    let hides = |number: usize| width < WIDE && hidden.get(number) == Some(&true);
+    let shown = (0..).zip(headings).filter(|(number, _)| !hides(*number));
+    let needed: u16 = shown.map(|(_, heading)| least_width(heading)).sum();
+    for ((number, column), heading) in (0..).zip(table.column_iter_mut()).zip(headings) {
+        if hides(number) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        } else if needed <= width || heading.ends_with("(UTC)") {
+            let least = Width::Fixed(least_width(heading));
+            column.set_constraint(ColumnConstraint::LowerBoundary(least));
         }
     }
 }
 
-/// The width of `07:29:29.143`, with a space at both sides.
-const TIME_OF_DAY: u16 = 14;
+/// The width of the longest word of a heading, or of `07:29:29.143` below it, with a space at both
+/// sides.
+fn least_width(heading: &str) -> u16 {
+    let is_time = heading.ends_with("(UTC)").then_some(12);
+    let words = heading.split(' ').map(|word| word.chars().count());
+    let longest = words.chain(is_time).max().unwrap_or(0);
+    u16::try_from(longest + 2).unwrap_or(u16::MAX)
+}
 
 /// How many columns of characters the terminal has, if stdout is one.
 pub(super) fn width() -> Option<usize> {
