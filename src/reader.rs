@@ -14,7 +14,9 @@
 //! [`EntryOutcome`] and an [`EntryContext`].
 
 #[cfg(any(feature = "export", test))]
-pub use crate::export::{CsvDetails, CsvOptions, CsvWriter, Export, ExportFormat, ExportProgress};
+pub use crate::export::{
+    CsvDetails, CsvOptions, CsvWriter, Export, ExportFormat, ExportProgress, Exported, Times,
+};
 pub use crate::{
     entry::{EntryActor, EntryContext, EntryOutcome, EntryResource},
     query::{

@@ -1,13 +1,14 @@
 //! The commands and their flags, as `--help` shows them.
 
 mod keep;
+mod number;
 mod read;
 mod serve;
 mod webhook;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Command as Definition, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub(super) use keep::{
     HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs,
@@ -54,6 +55,25 @@ pub(super) struct Cli {
     config: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+impl Cli {
+    /// The definition of all commands and flags.
+    pub(super) fn definition() -> Definition {
+        with_negative_numbers(Self::command())
+    }
+}
+
+/// Lets flags take a value like -1, which would be read as a flag otherwise: so the error about it
+/// is that of the flag.
+fn with_negative_numbers(command: Definition) -> Definition {
+    let allow = |arg: Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command
+        .mut_args(allow)
+        .mut_subcommands(with_negative_numbers)
 }
 
 #[derive(Debug, Subcommand)]

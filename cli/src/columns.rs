@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use clap::{ValueEnum, builder::PossibleValue};
-use tracing_audit::{RawEntry, Timestamp};
+use tracing_audit::RawEntry;
 
-use super::output::escaped;
+use super::output::{escaped, time};
 
 /// A column of a table of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,6 @@ pub(super) enum Column {
     Stream,
     Seq,
 }
-
-/// The width, in characters, from which a terminal has room for the tenant and the address.
-const ROOMY: u16 = 140;
 
 impl ValueEnum for Column {
     fn value_variants<'a>() -> &'a [Self] {
@@ -91,23 +88,26 @@ impl Column {
     pub(super) fn is_whole(self) -> bool {
         matches!(
             self,
-            Self::Time
-                | Self::EventType
-                | Self::Severity
-                | Self::Outcome
-                | Self::Address
-                | Self::Seq
+            Self::Time | Self::Severity | Self::Outcome | Self::Address | Self::Id | Self::Seq
         )
     }
 
-    /// The columns that suit these entries and a terminal of this width: an address, or a tenant,
-    /// only if there is room, and an entry that has one.
-    pub(super) fn suitable(entries: &[&RawEntry], width: Option<u16>) -> Vec<Self> {
-        let roomy = width.is_none_or(|width| width >= ROOMY);
+    /// The width with which the column can be read, though longer texts are broken.
+    pub(super) fn enough(self) -> usize {
+        match self {
+            column if column.is_whole() => usize::MAX,
+            Self::EventType | Self::Resource => 28,
+            Self::Tenant => 16,
+            _ => 24,
+        }
+    }
+
+    /// The columns that suit these entries: an address, or a tenant, only if an entry has one.
+    pub(super) fn suitable(entries: &[&RawEntry]) -> Vec<Self> {
         let mut columns = Self::value_variants()[..9].to_vec();
         columns.retain(|column| match column {
             Self::Tenant | Self::Address => {
-                roomy && entries.iter().any(|entry| !column.text(entry).is_empty())
+                entries.iter().any(|entry| !column.text(entry).is_empty())
             }
             _ => true,
         });
@@ -162,15 +162,10 @@ fn first<const N: usize>(texts: [Cow<'_, str>; N]) -> Cow<'_, str> {
         .unwrap_or_default()
 }
 
-/// As in `2026-11-21 10:15:00.123`.
-fn time(time: Timestamp) -> String {
-    let text = time.to_string();
-    text.get(..23).unwrap_or(&text).replace('T', " ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Rows;
 
     fn entry(rest: &str) -> RawEntry {
         let line = format!(
@@ -193,9 +188,12 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_where_there_is_one_and_room() {
-        let [with, without] = [r#","ip_address":"192.0.2.7""#, ""].map(entry);
+        let description = format!(r#","description":"{}""#, "word ".repeat(9));
+        let [with, without] = [r#","ip_address":"192.0.2.7""#, ""]
+            .map(|address| entry(&format!("{address}{description}")));
         let has = |entries: &[&RawEntry], width| {
-            Column::suitable(entries, width).contains(&Column::Address)
+            let heading = Rows::of(entries, &[], width).heading();
+            heading.contains("ADDRESS")
         };
         assert!(has(&[&without, &with], Some(150)) && has(&[&with], None));
         assert!(!has(&[&without], Some(150)) && !has(&[&with], Some(100)));

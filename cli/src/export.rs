@@ -7,6 +7,7 @@ use tracing_audit::{AuditReader, Error, reader::ExportFormat};
 
 use super::{
     args::ExportArgs,
+    exported,
     failure::{Failure, Outcome, warn},
     output_file::OutputFile,
     owner, progress,
@@ -70,7 +71,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     };
     let written = export.write_to(&mut target);
     target.bar.finish_and_clear();
-    let scanned = written.map_err(|error| match target.failed.take() {
+    let exported = written.map_err(|error| match target.failed.take() {
         _ if stop.asked() => Failure::failed("interrupted; the export is not whole"),
         Some(failure) => failure,
         None => match error.downcast() {
@@ -81,10 +82,21 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     if let Sink::File(file) = target.sink {
         file.place()?;
     }
-    for problem in &scanned.problems {
+    for problem in &exported.problems {
         warn(&format!("warning: {}: {}", problem.file, problem.what));
     }
-    Ok(Outcome::problem_if(!scanned.problems.is_empty()))
+    if !args.quiet {
+        let name = match to_stdout {
+            true => "the output".to_owned(),
+            false => args.output.display().to_string(),
+        };
+        warn(&exported::summary(
+            &exported,
+            filter.has_field_filters(),
+            &name,
+        ));
+    }
+    Ok(Outcome::problem_if(!exported.problems.is_empty()))
 }
 
 /// The format, with the form of CSV.

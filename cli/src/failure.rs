@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
+    path::Path,
     process::ExitCode,
 };
 
@@ -52,12 +53,15 @@ impl Failure {
     /// An error of the library about what a flag said. It calls the flag as the operator does.
     pub(super) fn of_flag(error: Error) -> Self {
         match error {
-            Error::Invalid { parameter, problem } => match parameter.split_once('.') {
-                Some((name, path)) => {
-                    Self::Usage(format!("--{} {path}: {problem}", name.replace('_', "-")))
+            Error::Invalid { parameter, problem } => {
+                let problem = with_flags(problem);
+                match parameter.split_once('.') {
+                    Some((name, path)) => {
+                        Self::Usage(format!("--{} {path}: {problem}", name.replace('_', "-")))
+                    }
+                    None => Self::Usage(format!("--{}: {problem}", parameter.replace('_', "-"))),
                 }
-                None => Self::Usage(format!("--{}: {problem}", parameter.replace('_', "-"))),
-            },
+            }
             other => other.into(),
         }
     }
@@ -84,6 +88,27 @@ impl Failure {
     }
 }
 
+/// What the library says, and what an operator has in its place. A name alone isn't replaced,
+/// because the operator's own text may have it.
+const IN_FLAGS: [(&str, &str); 3] = [
+    (
+        "the range from it to end_date",
+        "the range from it to --end-date",
+    ),
+    (
+        "with start_date and end_date",
+        "with --start-date and --end-date",
+    ),
+    ("or give the format", "or give --format"),
+];
+
+/// The problem, with the flags that it speaks of.
+fn with_flags(problem: String) -> String {
+    IN_FLAGS.iter().fold(problem, |text, (library, operator)| {
+        text.replace(library, operator)
+    })
+}
+
 /// One line on stderr. File names and error texts may hold anything, so it is escaped.
 pub(super) fn warn(line: &str) {
     // Nobody is left to tell if this fails.
@@ -108,11 +133,26 @@ impl From<Error> for Failure {
                 "there is no audit log in {dir}; give the directory of one with --dir"
             ));
         }
+        if let Some(file) = file_for_log(&error) {
+            return Self::failed(format!(
+                "{file} is a file; give the directory of a log with --dir"
+            ));
+        }
         Self::Failed(match another_owner(&error) {
             Some(owner) => format!("{error}; {owner}"),
             None => error.to_string(),
         })
     }
+}
+
+/// The file that was taken for the directory of a log.
+fn file_for_log(error: &Error) -> Option<&str> {
+    let Error::Io { path, source, .. } = error else {
+        return None;
+    };
+    let dir = path.to_str()?.strip_suffix("/state/format")?;
+    let is_file = source.kind() == io::ErrorKind::NotADirectory && !Path::new(dir).is_dir();
+    is_file.then_some(dir)
 }
 
 /// The owner of the log that can't be read, if that is another user.

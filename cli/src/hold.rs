@@ -45,7 +45,7 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
             }
             let row = |hold: &Hold| {
                 let time = |time: Option<Timestamp>, none: &str| {
-                    time.map_or_else(|| none.to_owned(), |time| time.to_string())
+                    time.map_or_else(|| none.to_owned(), output::time)
                 };
                 [
                     hold.name().to_owned(),

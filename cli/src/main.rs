@@ -18,6 +18,7 @@ mod config;
 )]
 mod demo;
 mod export;
+mod exported;
 mod failure;
 mod filter;
 mod hash;
@@ -31,6 +32,7 @@ mod progress;
 mod prune;
 mod query;
 mod recover;
+mod rows;
 mod serve;
 mod shell;
 mod stats;
@@ -42,7 +44,7 @@ mod webhook;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 
 use self::{
     args::{Cli, Command},
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(args: &[OsString]) -> Result<Cli, Failure> {
-    let command = config::prepare(Cli::command(), args)?;
+    let command = config::prepare(Cli::definition(), args)?;
     let matches = command.try_get_matches_from(args)?;
     Ok(Cli::from_arg_matches(&matches)?)
 }

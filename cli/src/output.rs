@@ -7,11 +7,11 @@ use std::{
     io::{self, IsTerminal as _, Write},
 };
 
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Column, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
-use tracing_audit::RawEntry;
+use tracing_audit::{RawEntry, Timestamp};
 
-use super::{args::Format, columns::Column};
+use super::args::Format;
 
 /// The format asked for, or the one that suits where stdout leads.
 pub(super) fn format(asked: Option<Format>) -> Format {
@@ -91,29 +91,34 @@ pub(super) fn write_lines<'a>(
     Ok(())
 }
 
-/// Whether colors are welcome on a terminal, see <https://no-color.org>.
-pub(super) fn colored() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 /// A table that fits the terminal.
 pub(super) fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
-        table.force_no_tty();
-    }
-    // A terminal without a size (in a container, say) is not one of no columns.
-    if table.width() == Some(0) {
-        table.set_width(WIDE);
-    }
+    let mut table = table_without_heading();
     table.set_header(headings.iter().map(Cell::new));
     table
 }
 
-/// How wide a terminal must be for words to be kept whole.
+/// A table without colors if these are not welcome, see <https://no-color.org>.
+pub(super) fn table_without_heading() -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    // A terminal without a size (in a container, say) is not one of no columns.
+    let width = table.width().map(|width| match width {
+        0 => WIDE,
+        width => width,
+    });
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        table.force_no_tty();
+    }
+    if let Some(width) = width {
+        table.set_width(width);
+    }
+    table
+}
+
+/// The width of a terminal that doesn't say how wide it is.
 const WIDE: u16 = 96;
 
 /// Shows a list of settings: a table, or each as JSON.
@@ -132,6 +137,7 @@ pub(super) fn list<T: Serialize, const N: usize>(
             for item in items {
                 table.add_row(row(item).map(|text| escaped(&text).into_owned()));
             }
+            fit(&mut table, headings);
             writeln!(out, "{}", table.trim_fmt())
         }
         Format::Ndjson => items.iter().try_for_each(|item| {
@@ -145,49 +151,46 @@ pub(super) fn list<T: Serialize, const N: usize>(
     }
 }
 
-/// Entries as a table, with these columns, or those that suit the entries and the terminal.
-pub(super) fn entries_table<'a>(
-    entries: impl IntoIterator<Item = &'a RawEntry>,
-    asked: &[Column],
-) -> Table {
-    let entries: Vec<&RawEntry> = entries.into_iter().collect();
-    let width = table(&[]).width();
-    let columns = match asked {
-        [] => Column::suitable(&entries, width),
-        asked => asked.to_vec(),
+/// Hides the columns that say nothing if the terminal is narrow, and keeps the words of the headings
+/// whole if it has room for them; times are broken between the day and the time only.
+fn fit(table: &mut Table, headings: &[&str]) {
+    let width = table.width().unwrap_or(u16::MAX);
+    let is_empty = |column: &Column| {
+        let mut cells = table.column_cells_iter(column.index);
+        cells.all(|cell| cell.is_none_or(|cell| cell.content().is_empty()))
     };
-    let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
-    let headings: Vec<_> = headings.iter().map(String::as_str).collect();
-    let mut table = table(&headings);
-    for entry in entries {
-        table.add_row(columns.iter().map(|column| cell(*column, entry)));
-    }
-    if width.is_some_and(|width| width >= WIDE) {
-        for (at, _) in columns
-            .iter()
-            .enumerate()
-            .filter(|(_, column)| column.is_whole())
-        {
-            if let Some(column) = table.column_mut(at) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
+    let hidden: Vec<bool> = table.column_iter().map(is_empty).collect();
+    let hides = |number: usize| width < WIDE && hidden.get(number) == Some(&true);
+    let shown = (0..).zip(headings).filter(|(number, _)| !hides(*number));
+    let needed: u16 = shown.map(|(_, heading)| least_width(heading)).sum();
+    for ((number, column), heading) in (0..).zip(table.column_iter_mut()).zip(headings) {
+        if hides(number) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        } else if needed <= width || heading.ends_with("(UTC)") {
+            let least = Width::Fixed(least_width(heading));
+            column.set_constraint(ColumnConstraint::LowerBoundary(least));
         }
     }
-    table
 }
 
-fn cell(column: Column, entry: &RawEntry) -> Cell {
-    let text = column.text(entry);
-    let color = match (column, text.as_str()) {
-        (Column::Severity, "warning") => Some(Color::Yellow),
-        (Column::Severity, "error" | "critical") | (Column::Outcome, "failure") => Some(Color::Red),
-        _ => None,
-    };
-    let cell = Cell::new(text);
-    match color {
-        Some(color) => cell.fg(color),
-        None => cell,
-    }
+/// The width of the longest word of a heading, or of `07:29:29.143` below it, with a space at both
+/// sides.
+fn least_width(heading: &str) -> u16 {
+    let is_time = heading.ends_with("(UTC)").then_some(12);
+    let words = heading.split(' ').map(|word| word.chars().count());
+    let longest = words.chain(is_time).max().unwrap_or(0);
+    u16::try_from(longest + 2).unwrap_or(u16::MAX)
+}
+
+/// How many columns of characters the terminal has, if stdout is one.
+pub(super) fn width() -> Option<usize> {
+    table_without_heading().width().map(usize::from)
+}
+
+/// A time in a table for people, as in `2026-11-21 10:15:00.123`.
+pub(super) fn time(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.get(..23).unwrap_or(&text).replace('T', " ")
 }
 
 /// A number of bytes as people say it.

@@ -99,6 +99,16 @@ impl OutputFile {
 }
 
 fn cannot_create(path: &Path, error: &io::Error) -> Failure {
+    let missing = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+    if let (io::ErrorKind::NotFound, Some(dir)) = (error.kind(), missing) {
+        return Failure::failed(format!(
+            "cannot create {}: there is no directory {}; make it first",
+            path.display(),
+            dir.display()
+        ));
+    }
     Failure::failed(format!("cannot create {}: {error}", path.display()))
 }
 

@@ -14,6 +14,7 @@ use super::{
     args::{QueryArgs, QueryFormat},
     failure::{Failure, Outcome, warn},
     output,
+    rows::Rows,
 };
 
 pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
@@ -168,8 +169,11 @@ fn write_entries(
     match format {
         QueryFormat::Table if entries.is_empty() => Ok(()),
         QueryFormat::Table => {
-            let table = output::entries_table(entries, &args.columns);
-            writeln!(out, "{}", table.trim_fmt())
+            let all: Vec<_> = entries.iter().collect();
+            let rows = Rows::of(&all, &args.columns, output::width());
+            writeln!(out, "{}", rows.heading())?;
+            let mut entries = entries.iter();
+            entries.try_for_each(|entry| writeln!(out, "{}", rows.row(entry)))
         }
         QueryFormat::Csv => {
             let mut csv = CsvWriter::new(out)?;

@@ -183,6 +183,9 @@ fn of_option(error: Error) -> Failure {
             Failure::Usage(format!("--trusted-proxy: {problem}"))
         }
         Error::Invalid { .. } => Failure::of_flag(error),
+        Error::Io { ref source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            Failure::failed(format!("{error}; give another address with --listen"))
+        }
         error => error.into(),
     }
 }

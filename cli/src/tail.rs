@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     thread,
     time::Duration,
 };
@@ -17,6 +17,7 @@ use super::{
     columns::Column,
     failure::{Failure, Outcome, warn},
     output,
+    rows::Rows,
     stop::Stop,
 };
 
@@ -41,7 +42,8 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     // Before the last entries are read: both meet an entry that is written in between, and it is
     // printed once.
     let mut tail = reader.tail(filter.clone(), TailStart::Now)?;
-    let mut shown = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut first = Vec::new();
     if args.lines > 0 {
         let mut page = reader.page(&Query {
             filter,
@@ -50,10 +52,13 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
             ..Query::default()
         })?;
         page.entries.reverse();
-        show(&mut out, format, &page.entries)?;
         super::query::tell_problems(&page.scanned);
-        shown.extend(page.entries.iter().map(|entry| entry.id().to_owned()));
+        seen.extend(page.entries.iter().map(|entry| entry.id().to_owned()));
+        first = page.entries;
     }
+    let shown = Shown::begin(&mut out, format, &first, &args.columns)?;
+    shown.show(&mut out, &first)?;
+    drop(first);
     while !stop.asked() {
         let mut entries = tail.poll(BATCH)?;
         for problem in tail.take_problems() {
@@ -62,47 +67,50 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
                 problem.file, problem.what
             ));
         }
-        if !shown.is_empty() {
-            entries.retain(|entry| !shown.contains(entry.id()));
+        if !seen.is_empty() {
+            entries.retain(|entry| !seen.contains(entry.id()));
         }
-        show(&mut out, format, &entries)?;
+        shown.show(&mut out, &entries)?;
         if !tail.is_behind() {
-            shown.clear();
+            seen.clear();
             thread::sleep(PAUSE);
         }
     }
     Ok(Outcome::Fine)
 }
 
-fn show(out: &mut impl Write, format: Format, entries: &[RawEntry]) -> io::Result<()> {
-    let mut text = Vec::new();
-    match format {
-        Format::Table => entries
-            .iter()
-            .try_for_each(|entry| line(&mut text, entry))?,
-        _ => output::write_lines(&mut text, entries)?,
-    }
-    out.write_all(&text)?;
-    out.flush()
+/// How entries are shown: as rows for people, or as they are stored.
+enum Shown {
+    Rows(Rows),
+    Lines,
 }
 
-/// Columns whose widths can't wait for the rows to come.
-fn line(out: &mut Vec<u8>, entry: &RawEntry) -> io::Result<()> {
-    let text = |column: Column| column.text(entry);
-    let severity = text(Column::Severity);
-    let color = match severity.as_str() {
-        _ if !io::stdout().is_terminal() || !output::colored() => "",
-        "warning" => "\x1b[33m",
-        "error" | "critical" => "\x1b[31m",
-        _ => "",
-    };
-    let plain = if color.is_empty() { "" } else { "\x1b[0m" };
-    let (time, event_type) = (text(Column::Time), text(Column::EventType));
-    let (outcome, actor) = (text(Column::Outcome), text(Column::Actor));
-    let (resource, description) = (text(Column::Resource), text(Column::Description));
-    writeln!(
-        out,
-        "{time}  {color}{severity:<8}{plain}  {outcome:<7}  {event_type:<26}  {actor:<24}  \
-         {resource:<28}  {description}"
-    )
+impl Shown {
+    /// Begins with the heading of the rows. Their widths can't wait for the entries to come.
+    fn begin(
+        out: &mut impl Write,
+        format: Format,
+        first: &[RawEntry],
+        columns: &[Column],
+    ) -> io::Result<Self> {
+        if format != Format::Table {
+            return Ok(Self::Lines);
+        }
+        let first: Vec<_> = first.iter().collect();
+        let rows = Rows::to_come(&first, columns, output::width());
+        writeln!(out, "{}", rows.heading())?;
+        Ok(Self::Rows(rows))
+    }
+
+    fn show(&self, out: &mut impl Write, entries: &[RawEntry]) -> io::Result<()> {
+        let mut text = Vec::new();
+        match self {
+            Self::Rows(rows) => entries
+                .iter()
+                .try_for_each(|entry| writeln!(text, "{}", rows.row(entry)))?,
+            Self::Lines => output::write_lines(&mut text, entries)?,
+        }
+        out.write_all(&text)?;
+        out.flush()
+    }
 }

@@ -61,8 +61,8 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
                     token.name.clone(),
                     token.scope.to_string(),
                     token.tenant.clone().unwrap_or_default(),
-                    token.created.to_string(),
-                    token.expires.map_or_else(never, |time| time.to_string()),
+                    output::time(token.created),
+                    token.expires.map_or_else(never, output::time),
                 ]
             };
             output::list(

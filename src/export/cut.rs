@@ -37,7 +37,8 @@ pub(super) struct Cut {
     /// The first and the last entry; `None` if no line is one.
     pub(super) first: Option<ManifestPlace>,
     pub(super) last: Option<ManifestPlace>,
-    /// The time of the youngest line.
+    /// The times of the oldest and the youngest line.
+    pub(super) oldest: Timestamp,
     pub(super) youngest: Timestamp,
     /// How many lines are not entries.
     pub(super) unreadable: u64,
@@ -54,6 +55,7 @@ impl Cut {
             count: 0,
             first: None,
             last: None,
+            oldest: Timestamp::MAX,
             youngest: Timestamp::MIN,
             unreadable: 0,
             sha256: None,
@@ -78,6 +80,7 @@ impl Cut {
             }
             if self.window.contains(&self.time) {
                 self.count += 1;
+                self.oldest = self.oldest.min(self.time);
                 self.youngest = self.youngest.max(self.time);
                 match fields.map(|fields| ManifestPlace {
                     id: String::from_utf8_lossy(fields.id).into_owned(),
@@ -140,6 +143,7 @@ impl Cut {
                         block.crc,
                     );
                     cut.count += u64::from(block.lines);
+                    cut.oldest = cut.oldest.min(block.min);
                     cut.youngest = cut.youngest.max(block.max);
                     cut.pass(block);
                     copied_last = Some((number, block));

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,7 +17,7 @@ use flate2::{Compression, write::GzEncoder};
 
 #[cfg(feature = "pdf")]
 use super::pdf;
-use super::{csv, filtered_zip, format::ExportFormat, gate::Gate};
+use super::{csv, exported::Times, filtered_zip, format::ExportFormat, gate::Gate};
 use crate::{
     entry::json,
     query::{AuditReader, Filter, Order, RawEntry},
@@ -38,6 +38,8 @@ pub(crate) struct Filtered {
     pub(crate) requested_by: Option<String>,
     /// How many entries were written so far.
     pub(crate) entries: Arc<AtomicU64>,
+    /// The times of these entries.
+    pub(crate) times: Mutex<Option<Times>>,
 }
 
 impl Filtered {
@@ -84,7 +86,7 @@ impl Filtered {
         mut write: impl FnMut(&RawEntry) -> io::Result<()>,
     ) -> io::Result<()> {
         self.read(|entry| {
-            self.count(1);
+            self.count(entry);
             write(entry)
         })
     }
@@ -100,8 +102,16 @@ impl Filtered {
         read.map_err(io::Error::other)
     }
 
-    pub(super) fn count(&self, entries: u64) {
-        self.entries.fetch_add(entries, Ordering::Relaxed);
+    pub(super) fn count(&self, entry: &RawEntry) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        let time = entry.timestamp();
+        let times = Times {
+            first: time,
+            last: time,
+        };
+        // Nothing that can panic holds the lock.
+        let mut so_far = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        *so_far = Some(times.and(*so_far));
     }
 }
 

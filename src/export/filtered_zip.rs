@@ -131,7 +131,7 @@ impl<'a, W: Write> FilteredZip<'a, W> {
         }
         begun.described.count += 1;
         begun.described.last = Some(place);
-        self.wanted.count(1);
+        self.wanted.count(entry);
         Ok(())
     }
 

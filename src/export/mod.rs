@@ -10,6 +10,7 @@
 mod csv;
 mod cut;
 mod deflate;
+mod exported;
 pub(crate) mod filtered;
 mod filtered_zip;
 mod format;
@@ -25,6 +26,8 @@ mod zip;
 
 #[cfg(any(feature = "export", test))]
 pub use csv::{CsvDetails, CsvOptions, CsvWriter};
+#[cfg(any(feature = "export", test))]
+pub use exported::{Exported, Times};
 #[cfg(any(feature = "export", test))]
 pub use format::ExportFormat;
 #[cfg(any(feature = "export", test))]

@@ -2,14 +2,16 @@
 
 use std::{
     io::{self, BufWriter, Write},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
-use super::{filtered::Filtered, format::ExportFormat, pieces::Download, plan::Plan};
+use super::{
+    exported::Exported, filtered::Filtered, format::ExportFormat, pieces::Download, plan::Plan,
+};
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel, counter::Counter},
+    query::{AuditReader, Filter, Order, cancel::Cancel, counter::Counter},
 };
 
 /// A part of the log, ready to be written as one file; see [`AuditReader::export`].
@@ -22,7 +24,7 @@ pub struct Export {
 #[derive(Debug)]
 enum Content {
     /// Put together of blocks that are packed already.
-    Copied(Arc<Download>, Vec<Problem>),
+    Copied(Arc<Download>, Exported),
     Filtered(Box<Filtered>),
 }
 
@@ -106,6 +108,7 @@ impl AuditReader {
                 #[cfg(feature = "pdf")]
                 requested_by: None,
                 entries: Arc::default(),
+                times: Mutex::default(),
             }))
         } else {
             self.copied(filter, format)?
@@ -123,15 +126,12 @@ impl AuditReader {
         // how much of it is durable.
         let plan = Plan::new(self.files(), start..end)?;
         plan.check_whole()?;
-        let problems = plan.manifest().problems.iter();
-        let unreadable = problems
-            .map(|problem| Problem::new(problem.file.clone(), problem.problem.clone()))
-            .collect();
+        let exported = plan.exported();
         let download = match format {
             ExportFormat::Zip => plan.into_zip()?,
             _ => plan.into_gzip(),
         };
-        Ok(Content::Copied(Arc::new(download), unreadable))
+        Ok(Content::Copied(Arc::new(download), exported))
     }
 }
 
@@ -195,8 +195,8 @@ impl Export {
         self
     }
 
-    /// Writes the whole file. Returns the problems of the log that hide no entry, such as lines
-    /// that are not entries: a copy of whole blocks has these lines too.
+    /// Writes the whole file. Returns how many entries the file has, from when to when they are,
+    /// and the problems of the log that hide no entry.
     ///
     /// # Errors
     ///
@@ -204,9 +204,9 @@ impl Export {
     /// is removed while it is read, or if the export is [cancelled](Self::cancel_when). The file is
     /// then not whole: throw it away. An error of the log contains an [`Error`](crate::Error),
     /// which [`io::Error::downcast`] gives.
-    pub fn write_to(self, mut out: impl Write) -> io::Result<Scanned> {
+    pub fn write_to(self, mut out: impl Write) -> io::Result<Exported> {
         match self.content {
-            Content::Copied(download, problems) => {
+            Content::Copied(download, exported) => {
                 let len = download.len();
                 for chunk in download.read_range(0..len).chunks() {
                     if self.cancel.is_cancelled() {
@@ -215,17 +215,19 @@ impl Export {
                     out.write_all(&chunk?)?;
                 }
                 out.flush()?;
-                Ok(Scanned {
-                    problems,
-                    ..Scanned::default()
-                })
+                Ok(exported)
             }
             Content::Filtered(mut filtered) => {
                 filtered.reader = filtered.reader.cancelled_by(&self.cancel);
                 let mut out = BufWriter::with_capacity(128 * 1024, out);
                 filtered.write_to(&mut out)?;
                 out.flush()?;
-                Ok(Scanned::default())
+                let times = filtered.times.into_inner();
+                Ok(Exported {
+                    entries: filtered.entries.load(Ordering::Relaxed),
+                    times: times.unwrap_or_else(PoisonError::into_inner),
+                    problems: Vec::new(),
+                })
             }
         }
     }

@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use super::{
     cut::Cut,
     deflate::Joined,
+    exported::{Exported, Times},
     manifest::{self, Manifest, ManifestEntry, ManifestFile, ManifestProblem},
     pieces::Download,
     zip::ZipLayout,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     entry::{Day, StreamId, Timestamp},
     error::{Error, Result},
+    query::Problem,
     store::{
         complete::Progress,
         files::{Files, Listing},
@@ -37,6 +39,10 @@ pub(crate) struct Plan {
     #[cfg(any(feature = "server", test))]
     immutable: bool,
     start: Timestamp,
+    /// How many of its lines are not entries.
+    unreadable: u64,
+    /// The times of the first and the last line.
+    times: Option<Times>,
 }
 
 #[derive(Debug)]
@@ -91,6 +97,8 @@ impl Plan {
             #[cfg(any(feature = "server", test))]
             immutable: true,
             start: range.start,
+            unreadable: 0,
+            times: None,
         };
         for ((day, stream), list) in files_since(files, range.start)? {
             let mut cuts = Vec::new();
@@ -132,6 +140,11 @@ impl Plan {
                     self.immutable &= !is_live;
                 }
                 self.note_unreadable(&name, cut.unreadable);
+                let times = Times {
+                    first: cut.oldest,
+                    last: cut.youngest,
+                };
+                self.times = Some(times.and(self.times));
                 return Some((name, cut));
             }
             // Retention took it, or it was an empty live file.
@@ -168,12 +181,24 @@ impl Plan {
     }
 
     /// The manifest of the archive.
+    #[cfg(test)]
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
+    /// What the download has once it is written.
+    pub(super) fn exported(&self) -> Exported {
+        let problems = self.manifest.problems.iter();
+        let problems =
+            problems.map(|problem| Problem::new(problem.file.clone(), problem.problem.clone()));
+        Exported {
+            entries: self.lines() - self.unreadable,
+            times: self.times,
+            problems: problems.collect(),
+        }
+    }
+
     /// How many lines it has.
-    #[cfg(any(feature = "server", test))]
     pub(crate) fn lines(&self) -> u64 {
         self.manifest.entries.iter().map(|entry| entry.count).sum()
     }
@@ -250,6 +275,7 @@ impl Plan {
     }
 
     fn note_unreadable(&mut self, file: &str, lines: u64) {
+        self.unreadable += lines;
         if lines > 0 {
             let problem = format!(
                 "{lines} of its lines in this archive are not entries; they are kept as they are"

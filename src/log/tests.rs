@@ -1,4 +1,4 @@
-//! A writer that dies while callers stand before its full journal.
+//! Opening a log, and a writer that dies while callers stand before its full journal.
 
 use std::{
     fs,
@@ -121,4 +121,13 @@ fn a_log_whose_keys_are_damaged_begins_no_stream() {
     }
     fs::write(&keys, whole).unwrap();
     open().unwrap().close().unwrap();
+}
+
+#[test]
+fn a_directory_without_a_name_is_refused_with_what_to_give() {
+    let wanted = "dir: it is empty; give a directory like ./audit";
+    let opened = AuditLog::builder("").open().unwrap_err();
+    assert_eq!(opened.to_string(), wanted);
+    let read = crate::AuditReader::open("").unwrap_err();
+    assert_eq!(read.to_string(), wanted);
 }

@@ -35,7 +35,7 @@ use crate::{
         complete::Progress,
         files::Files,
         fs::{Fs, OsFs, ReadOnly},
-        layout::Layout,
+        layout::{Layout, check_named},
     },
 };
 
@@ -93,6 +93,7 @@ impl AuditReader {
     /// and what is in them. They share nothing with other readers of the same log, so open a log
     /// once, not once for each question.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        check_named(dir.as_ref())?;
         Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
     }
 

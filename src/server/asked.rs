@@ -1,6 +1,6 @@
 //! The parameters of a download, and what follows from them: its form, its name, its plan.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderValue, header};
 
@@ -92,6 +92,7 @@ impl Asked {
             #[cfg(feature = "pdf")]
             requested_by: Some(self.caller.clone()),
             entries: Arc::default(),
+            times: Mutex::default(),
         }
     }
 

@@ -268,10 +268,12 @@ impl<'a> Walk<'a> {
             let Some(mark) = found.map(|at| searched + at + MARK.len()) else {
                 // The mark may lie across what was read and what is read next.
                 searched = self.packed.len().saturating_sub(MARK.len() - 1).max(fed);
-                self.read_more(end)?;
+                let read = self.read_more(end);
+                read.map_err(|error| self.or_behind_end(error, fed, plain))?;
                 continue;
             };
-            self.feed(fed..mark, plain)?;
+            let unpacked = self.feed(fed..mark, plain);
+            unpacked.map_err(|error| self.or_behind_end(error, fed, plain))?;
             fed = mark;
             searched = mark;
             let last = self.at + mark as u64 == end;
@@ -365,6 +367,24 @@ impl<'a> Walk<'a> {
                 self.at, self.lines
             ),
         ))
+    }
+
+    /// The error about a block, or a better one if the file's end is where that block would begin,
+    /// after this many bytes and these lines.
+    fn or_behind_end(&self, error: Error, packed_len: usize, plain: &[u8]) -> Error {
+        let at = self.at + packed_len as u64;
+        let mut found = [0; TRAILER_LEN as usize];
+        let mut crc = self.crc.clone();
+        crc.update(plain);
+        let wanted = trailer(crc.finalize(), self.plain_len + plain.len() as u64);
+        if blob::read_exact(self.blob, &mut found, at).is_err() || found != wanted {
+            return error;
+        }
+        let (from, to) = (at + TRAILER_LEN, self.blob.len());
+        Error::damaged(
+            self.blob.path(),
+            format!("data was added behind its end, from byte {from} to byte {to}"),
+        )
     }
 
     /// Whether every block was given: what is wrong then is the end of the file, or some block

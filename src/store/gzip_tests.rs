@@ -206,6 +206,25 @@ fn the_message_says_where() {
 }
 
 #[test]
+fn data_behind_the_end_is_told_from_a_block_that_is_damaged() {
+    let small = log(3, 100, 1);
+    let full = log(4, BLOCK_LEN, 2);
+    for plain in [&small, &full] {
+        let (Bytes(file), _) = packed(plain, Level::DEFAULT);
+        let len = file.len();
+        for added in [&b"x"[..], b"a line\n", &MARK, &file] {
+            let bytes = Bytes([&file, added].concat());
+            let said = walk(&bytes).unwrap_err().to_string();
+            let to = len + added.len();
+            let wanted = format!("data was added behind its end, from byte {len} to byte {to}");
+            assert!(said.ends_with(&wanted), "{said}");
+        }
+        let cut = walk(&Bytes(file[..len - 1].to_vec())).unwrap_err();
+        assert!(!cut.to_string().contains("behind its end"), "{cut}");
+    }
+}
+
+#[test]
 fn each_flipped_bit_is_noticed_or_harmless() {
     let (blob, builder) = packed(&log(25, 450, 9), Level::DEFAULT);
     let (mut noticed, mut harmless) = (0, 0);

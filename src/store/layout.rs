@@ -17,7 +17,10 @@
 use std::path::{Path, PathBuf};
 
 use super::names::FileStem;
-use crate::entry::{Day, StreamId};
+use crate::{
+    entry::{Day, StreamId},
+    error::{Error, Result},
+};
 
 /// The ending of a live file's name.
 pub(crate) const LIVE: &str = ".jsonl";
@@ -36,6 +39,17 @@ pub(crate) const LOCK: &str = ".lock";
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     root: PathBuf,
+}
+
+/// An error for the empty path, which the system would say only that it doesn't exist.
+pub(crate) fn check_named(dir: &Path) -> Result<()> {
+    match dir.as_os_str().is_empty() {
+        true => Err(Error::invalid(
+            "dir",
+            "it is empty; give a directory like ./audit",
+        )),
+        false => Ok(()),
+    }
 }
 
 impl Layout {

@@ -8,7 +8,7 @@ use std::{
 use super::{
     access::Permissions,
     fs::{self, Fs},
-    layout::Layout,
+    layout::{Layout, check_named},
     tmp::TmpFile,
 };
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ const FORMAT: &str = "tracing-audit 1\n";
 /// paths of the layout are resolved, once: neither another working directory nor another target of
 /// a link moves the log.
 pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> Result<Layout> {
+    check_named(dir)?;
     fs.check_owner(dir)?;
     create_durably(fs, dir, || {
         fs.create_root(dir, permissions)

@@ -269,7 +269,8 @@ async fn head_tells_what_get_would() {
 
 #[tokio::test]
 async fn conditions_are_honoured() {
-    let served = served(500, RouterOptions::new());
+    // The bodies aren't read: a download whose client is gone may end after the next one begins.
+    let served = served(500, RouterOptions::new().max_downloads_per_caller(100));
     let path = "/audit/export";
     let whole = served.get(path).await;
     let etag = whole.header(header::ETAG).to_owned();

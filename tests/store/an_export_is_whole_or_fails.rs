@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -12,7 +13,7 @@ use flate2::read::GzDecoder;
 use serde::de::IgnoredAny;
 use tracing_audit::{
     AuditLog, AuditReader, Error, Filter, audit,
-    reader::{CsvDetails, CsvOptions, ExportFormat},
+    reader::{CsvDetails, CsvOptions, ExportFormat, Order},
 };
 use tracing_subscriber::prelude::*;
 
@@ -192,14 +193,24 @@ fn an_export_is_whole_unless_it_is_cancelled() {
     log.run(|| (0..20).for_each(|n| audit!("page.read", n).ignore()));
     log.flush().unwrap();
     let reader = AuditReader::open(log.dir()).unwrap();
+    let mut times = Vec::new();
+    let all = reader.each(&Filter::new(), Order::Asc, |entry| {
+        times.push(entry.timestamp());
+        ControlFlow::Continue(())
+    });
+    assert_eq!(all.unwrap().problems, []);
+    let ends = (times[0], times[19]);
     for filter in filters() {
         for format in formats() {
             let export = || reader.export(&filter, format).unwrap();
             let cancelled = export().cancel_when(|| true).write_to(io::sink());
             assert!(cancelled.is_err(), "{format:?}");
             let mut written = Vec::new();
-            let scanned = export().write_to(&mut written).unwrap();
-            assert_eq!(scanned.problems, []);
+            let exported = export().write_to(&mut written).unwrap();
+            assert_eq!(exported.problems, []);
+            assert_eq!(exported.entries, 20, "{format:?}");
+            let times = exported.times.unwrap();
+            assert_eq!((times.first, times.last), ends, "{format:?}");
             assert!(!written.is_empty(), "{format:?}");
             let bytes = export().bytes();
             assert!(bytes.is_none_or(|bytes| bytes == written.len() as u64));

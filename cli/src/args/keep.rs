@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{DirArgs, Format};
+use super::{DirArgs, Format, number::number};
 
 /// Removes sealed files that are past their retention, and records that in the log
 ///
@@ -21,15 +21,15 @@ pub(crate) struct PruneArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
     /// Remove files whose newest entry is older than N days
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number::<u32, _>(1..))]
     pub(crate) retention_days: Option<u32>,
     /// Remove the oldest files, whatever their age, until the sealed files take at most this many
     /// bytes
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = number::<u64, _>(0..))]
     pub(crate) max_bytes: Option<u64>,
     /// Remove the oldest files, whatever their age, until at least this many bytes are free on the
     /// disk
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = number::<u64, _>(0..))]
     pub(crate) min_free_bytes: Option<u64>,
     /// Trust this machine's clock at once: you have checked that it is right. Without this flag,
     /// after the clock jumped or the machine was off, files past --retention-days stay until the

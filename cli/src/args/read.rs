@@ -8,7 +8,7 @@ use clap::{
 };
 use tracing_audit::reader::{CsvDetails, ExportFormat, Order, StatsField, Step};
 
-use super::{DirArgs, Format};
+use super::{DirArgs, Format, number::number};
 use crate::{columns::Column, filter::FilterArgs};
 
 /// Shows entries, the newest first
@@ -28,14 +28,21 @@ pub(crate) struct QueryArgs {
     #[arg(long, value_name = "UUID", conflicts_with_all = ["offset", "cursor"])]
     pub(crate) id: Option<String>,
     /// Show at most this many entries; 0 shows all
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = number::<usize, _>(0..))]
     pub(crate) limit: usize,
     /// desc (newest first), asc (oldest first), or arrival (in the order in which they came into the
     /// log)
-    #[arg(long, value_name = "ORDER", default_value_t)]
+    #[arg(
+        long,
+        value_name = "ORDER",
+        default_value_t,
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(["desc", "asc", "arrival"])
+            .try_map(|name| name.parse::<Order>())
+    )]
     pub(crate) order: Order,
     /// Skip this many entries first
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::<usize, _>(0..))]
     pub(crate) offset: usize,
     /// Continue after the page that gave this next_cursor
     #[arg(long, conflicts_with = "offset")]
@@ -78,11 +85,14 @@ pub(crate) struct TailArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
     /// Show this many of the last entries first
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = number::<usize, _>(0..))]
     pub(crate) lines: usize,
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+    /// The columns of a table [default: those that suit the first entries and the terminal]
+    #[arg(long, value_enum, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<Column>,
     /// Show entries about reads of the log too (audit.access.*), which are left out otherwise
     #[arg(long)]
     pub(crate) include_access: bool,
@@ -114,7 +124,7 @@ pub(crate) struct StatsArgs {
     )]
     pub(crate) step: Option<Step>,
     /// Show this many values of each field; 0 for only the counts over time
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = number::<u16, _>(0..=u16::MAX))]
     pub(crate) top: u16,
     /// Show the values of these fields only, separated by commas [default: all]
     #[arg(
@@ -145,6 +155,9 @@ pub(crate) enum StatsFormat {
 }
 
 /// Writes a part of the log into one file, which appears complete or not at all
+///
+/// Reads of the log (audit.access.*) are included; leave them out with --event-type
+/// '!audit.access.*'.
 ///
 /// If a part of the log can't be read, or is removed meanwhile, no file appears, and the exit code
 /// is 1. A pipe or a device is written to directly, so it may have got a part by then. A symbolic
@@ -191,6 +204,9 @@ pub(crate) struct ExportArgs {
     /// Begin a CSV file with a byte order mark, by which Excel knows that the file is UTF-8
     #[arg(long)]
     pub(crate) csv_bom: bool,
+    /// Don't say on stderr how many entries the file has, and from when to when they are
+    #[arg(long)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }
@@ -202,12 +218,14 @@ pub(crate) struct ExportArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Checks:
-  - each sealed file is gzip to its last byte, each line in it is an entry, and its index and \
-SHA-256 are right
-  - each stream's entries are there once, in order, without a gap, across its files; a missing \
-first entry is a problem, too
-  - entries that the log itself records as removed by retention, lost or dropped are a note
-  - there are no foreign files among the sealed and live files, and no damaged journal was left over
+  - each sealed file is gzip to its last byte, each line in it is an entry, and its
+    index and SHA-256 are right
+  - each stream's entries are there once, in order, without a gap, across its files;
+    a missing first entry is a problem, too
+  - entries that the log itself records as removed by retention, lost or dropped are
+    a note
+  - there are no foreign files among the sealed and live files, and no damaged
+    journal was left over
 The check can't find out whether a stream that was closed in order has lost its last files \
 together with their indexes.
 

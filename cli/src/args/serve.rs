@@ -5,10 +5,16 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Args, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
 use tracing_audit::{Permissions, http::Scope};
 
-use super::{DirArgs, Format};
+use super::{
+    DirArgs, Format,
+    number::{fraction, number},
+};
 
 /// Runs a demo: a credential manager with simulated users, which writes an audit trail
 ///
@@ -23,10 +29,10 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// About how many requests are made per second
-    #[arg(long, value_name = "N", default_value_t = 20.0)]
+    #[arg(long, value_name = "N", default_value_t = 20.0, value_parser = fraction)]
     pub(crate) rate: f64,
     /// End after this many seconds [default: with Ctrl-C]
-    #[arg(long = "for", value_name = "SECONDS")]
+    #[arg(long = "for", value_name = "SECONDS", value_parser = number::<u64, _>(0..))]
     pub(crate) run_for: Option<u64>,
     /// Be the second instance
     #[arg(long, hide = true)]
@@ -95,20 +101,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PATH", default_value = "/audit")]
     pub(crate) path: String,
     /// Keep at most this many connections; with more, the longest idle ones are closed
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = number::<usize, _>(0..))]
     pub(crate) max_connections: usize,
     /// Answer at most this many requests at once, and refuse more
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = number::<usize, _>(0..))]
     pub(crate) max_requests: usize,
     /// Serve at most this many downloads at once, and refuse more
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number::<usize, _>(0..))]
     pub(crate) max_downloads: usize,
     /// Let at most this many clients follow the log at once, and refuse more; 0 allows none
     #[arg(
         long,
         value_name = "N",
         default_value_t = 32,
-        value_parser = clap::value_parser!(u16).range(0..=10_000)
+        value_parser = number::<u16, _>(0..=10_000)
     )]
     pub(crate) max_streams: u16,
     /// Answer at most this many requests of one caller in a minute, and refuse more with 429
@@ -116,7 +122,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         default_value_t = 600,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+        value_parser = number::<u32, _>(1..=1_000_000)
     )]
     pub(crate) max_requests_per_minute: u32,
     /// Serve at most this many downloads of one caller at once, and refuse more with 429
@@ -124,7 +130,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         default_value_t = 3,
-        value_parser = clap::value_parser!(u16).range(1..=10_000)
+        value_parser = number::<u16, _>(1..=10_000)
     )]
     pub(crate) max_downloads_per_caller: u16,
     /// Serve at most this many streams of one caller at once, and refuse more with 429
@@ -132,7 +138,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         default_value_t = 8,
-        value_parser = clap::value_parser!(u16).range(1..=10_000)
+        value_parser = number::<u16, _>(1..=10_000)
     )]
     pub(crate) max_streams_per_caller: u16,
     /// Hold at most this many bytes of pages and of events of streams in memory, for all clients
@@ -141,7 +147,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "N",
         default_value_t = 64 << 20,
-        value_parser = clap::value_parser!(u64).range(16 << 20..=1 << 40)
+        value_parser = number::<u64, _>(16 << 20..=1 << 40)
     )]
     pub(crate) page_memory_bytes: u64,
     /// Answer /metrics without a token
@@ -151,7 +157,13 @@ pub(crate) struct ServeArgs {
     ///
     /// With group-read, files have mode 0640 and directories 0750, except for tokens, keys and
     /// webhooks; with owner, 0600 and 0700
-    #[arg(long, value_name = "USERS")]
+    #[arg(
+        long,
+        value_name = "USERS",
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(["owner", "group-read"])
+            .try_map(|name| name.parse::<Permissions>())
+    )]
     pub(crate) permissions: Option<Permissions>,
     /// Let webhooks that are set over HTTP reach more than the public internet: private, loopback,
     /// an address, a network or a host name; repeatable
@@ -169,7 +181,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) webhook_proxy: Option<String>,
     /// Hold at most this many bytes of requests in memory, for all webhooks together
-    #[arg(long, value_name = "N", default_value_t = 64 << 20)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64 << 20,
+        value_parser = number::<usize, _>(0..)
+    )]
     pub(crate) webhook_memory_bytes: usize,
     /// Stop within this many seconds of SIGTERM or Ctrl-C: requests and deliveries that take longer
     /// are cut off, and these deliveries are made again at the next start
@@ -177,7 +194,7 @@ pub(crate) struct ServeArgs {
         long,
         value_name = "SECONDS",
         default_value_t = 5,
-        value_parser = clap::value_parser!(u64).range(1..=3600)
+        value_parser = number::<u64, _>(1..=3600)
     )]
     pub(crate) stop_within: u64,
 }
@@ -223,7 +240,13 @@ pub(crate) enum TokenCommand {
         #[arg(long)]
         name: String,
         /// read, export (which can read as well) or admin (which can do all)
-        #[arg(long, default_value = "read")]
+        #[arg(
+            long,
+            default_value = "read",
+            hide_possible_values = true,
+            value_parser = PossibleValuesParser::new(["read", "export", "admin"])
+                .try_map(|name| name.parse::<Scope>())
+        )]
         scope: Scope,
         /// Limit the token to the entries of this tenant
         #[arg(long, value_name = "ID")]

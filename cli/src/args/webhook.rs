@@ -1,6 +1,6 @@
 //! The flags of the commands that manage webhooks.
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use tracing_audit::webhook::{Setting, SettingKind, Webhook};
 
 use super::{DirArgs, Format};
@@ -226,15 +226,10 @@ impl Flag {
 
     fn args(&self, new: bool) -> Vec<Arg> {
         let arg = self.arg();
-        let is_required = new && self.of.is_required();
         if !self.of.is_secret() {
-            return vec![arg.required(is_required)];
+            return vec![arg.required(new && self.of.is_required())];
         }
         let file = self.of_file();
-        let arg = match is_required {
-            true => arg.required_unless_present(&file),
-            false => arg,
-        };
         let value_name = match self.of.kind {
             SettingKind::Pairs => "NAME=FILE",
             _ => "FILE",
@@ -252,6 +247,16 @@ impl Flag {
             false => read.conflicts_with(&self.name),
         };
         vec![arg, read]
+    }
+
+    /// For a secret that a new webhook must have: one of its two flags.
+    fn one_of_two(&self) -> Option<ArgGroup> {
+        let is_wanted = self.of.is_required() && self.of.is_secret();
+        is_wanted.then(|| {
+            ArgGroup::new(format!("{} or its file", self.name))
+                .args([self.name.clone(), self.of_file()])
+                .required(true)
+        })
     }
 
     fn arg(&self) -> Arg {
@@ -307,7 +312,11 @@ impl<const NEW: bool> SettingArgs<NEW> {
 
 impl<const NEW: bool> Args for SettingArgs<NEW> {
     fn augment_args(command: Command) -> Command {
-        command.args(Self::flags().flat_map(|flag| flag.args(NEW)))
+        let command = command.args(Self::flags().flat_map(|flag| flag.args(NEW)));
+        match NEW {
+            true => command.groups(Self::flags().filter_map(|flag| flag.one_of_two())),
+            false => command,
+        }
     }
 
     fn augment_args_for_update(command: Command) -> Command {

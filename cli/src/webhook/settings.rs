@@ -117,7 +117,7 @@ fn value(flag: &Flag, texts: &[String]) -> Result<Value, Failure> {
     let wrong = |problem: String| Failure::Usage(format!("--{}: {problem}", flag.name));
     let number = |text: &str| {
         let number: Result<u64, _> = text.parse();
-        number.map_err(|_| wrong(format!("{text:?} is not a number")))
+        number.map_err(|_| wrong(format!("{text:?} must be a whole number, 0 or more")))
     };
     let last = texts.last().map(String::as_str).unwrap_or_default();
     Ok(match flag.of.kind {
@@ -163,7 +163,7 @@ pub(super) fn of_flag(given: &[Given], error: Error) -> Failure {
         let flag = Flag::all().find(|flag| flag.part.is_none() && flag.setting == setting)?;
         Some(format!("{} {rest}", as_given(given, &flag)))
     };
-    let problem = with_flags(problem);
+    let problem = with_flags(with_egress_flags(problem));
     match whole.map(|flag| as_given(given, &flag)).or_else(begins) {
         Some(flag) => Failure::Usage(format!("{flag}: {problem}")),
         None => Failure::of_flag(Error::Invalid { parameter, problem }),
@@ -180,6 +180,19 @@ fn with_flags(text: String) -> String {
     flags.iter().fold(text, |text, flag| {
         text.replace(flag.setting, &format!("--{}", flag.name))
     })
+}
+
+/// The text with the flags that allow an address, in place of the setting's values.
+fn with_egress_flags(text: String) -> String {
+    let replaced = || {
+        let (before, rest) = text.split_once("to allow it, add \"")?;
+        let (values, after) = rest.split_once("\" to the webhook's egress")?;
+        let (word, short) = values.split_once("\" or \"")?;
+        Some(format!(
+            "{before}to allow it, give --egress {word} or --egress {short}{after}"
+        ))
+    };
+    replaced().unwrap_or(text)
 }
 
 /// The flag as it stands on the command line.

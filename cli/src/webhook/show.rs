@@ -59,10 +59,10 @@ const COLUMNS: [&str; 10] = [
     "NAME",
     "STATE",
     "DELIVERED",
-    "LAST SUCCESS",
-    "LAST FAILURE",
+    "LAST SUCCESS (UTC)",
+    "LAST FAILURE (UTC)",
     "IN A ROW",
-    "NEXT ATTEMPT",
+    "NEXT ATTEMPT (UTC)",
     "BEHIND",
     "DEAD LETTERS",
     "URL",
@@ -71,11 +71,11 @@ const COLUMNS: [&str; 10] = [
 /// All that is needed to understand why a webhook fails.
 fn row(report: &WebhookReport) -> [String; 10] {
     let (one, status) = (&report.webhook, &report.status);
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let time = |time: Option<Timestamp>| time.map(output::time).unwrap_or_default();
     let failure = status.last_failure.as_ref().map(|last| {
         let status = last.status.map(|status| format!("{status}: "));
         let status = status.unwrap_or_default();
-        format!("{} {status}{}", last.ended, last.answer)
+        format!("{} {status}{}", output::time(last.ended), last.answer)
     });
     let letters = report.dead_letters.map(|count| count.to_string());
     [
@@ -233,7 +233,7 @@ pub(super) fn attempts(
     let row = |one: &Attempt| {
         let came = if one.delivered { "delivered" } else { "failed" };
         [
-            one.ended.to_string(),
+            output::time(one.ended),
             came.to_owned(),
             one.attempt.to_string(),
             one.entries.to_string(),
@@ -247,7 +247,7 @@ pub(super) fn attempts(
         format,
         &[
             "ENDED (UTC)",
-            "RESULT",
+            "STATE",
             "ATTEMPT",
             "ENTRIES",
             "DELIVERY ID",
@@ -351,7 +351,7 @@ pub(super) fn dead_letters(
 
 fn letter_row(letter: &DeadLetter) -> [String; 6] {
     [
-        letter.given_up.to_string(),
+        output::time(letter.given_up),
         letter.attempts.to_string(),
         (letter.entries.len() + letter.missing).to_string(),
         letter.missing.to_string(),

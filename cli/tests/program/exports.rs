@@ -3,13 +3,14 @@
 use std::{
     fs,
     io::Read as _,
-    os::unix::fs::{FileTypeExt as _, symlink},
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink},
     path::Path,
     process::{Command, Output, Stdio},
     thread,
     time::Duration,
 };
 
+use serde_json::Value;
 use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
@@ -64,6 +65,70 @@ fn the_name_of_the_file_says_its_format() {
     let first = out(&flat).lines().next().unwrap().to_owned();
     let details = "description,details.attempt,details.mode,details.n,details,tags";
     assert!(first.contains(details), "{first}");
+}
+
+#[test]
+fn an_export_says_how_much_it_has_and_from_when_to_when() {
+    let dir = log(12);
+    let to = tempfile::tempdir().unwrap();
+    let path = |name: &str| to.path().join(name);
+    // The day and the minute of the first entry, as the log has them.
+    let first = lines(dir.path()).remove(0);
+    let (_, time) = first.split_once(r#""timestamp":""#).unwrap();
+    let begins = time[..16].replace('T', " ");
+    let formats = ["zip", "gz", "jsonl", "json", "csv", "pdf"];
+    for (name, more, entries) in formats.into_iter().flat_map(|format| {
+        let name = format!("x.{format}");
+        [
+            (name.clone(), &[][..], "12 entries"),
+            (name, &["--outcome", "failure"], "3 entries"),
+        ]
+    }) {
+        let output = export(dir.path(), &path(&name), more);
+        assert_eq!((code(&output), out(&output).as_str()), (0, ""), "{name}");
+        let said = err(&output);
+        let ends = format!(" UTC, in {}\n", path(&name).display());
+        assert!(said.starts_with(&format!("{entries}, ")), "{said}");
+        assert!(said.ends_with(&ends), "{said}");
+        assert!(!more.is_empty() || said.contains(&begins), "{said}");
+    }
+    let none = path("none.pdf").display().to_string();
+    for (more, why) in [
+        (
+            &["--end-date", "2001-01-01"][..],
+            "no entries in this range",
+        ),
+        (&["--actor", "nobody"], "no entries match"),
+    ] {
+        let output = export(dir.path(), &path("none.pdf"), more);
+        let said = format!("{why}; {none} has none\n");
+        assert_eq!((code(&output), err(&output)), (0, said));
+    }
+    let piped = export(dir.path(), Path::new("-"), &["--format", "ndjson"]);
+    assert_eq!(out(&piped).lines().collect::<Vec<_>>(), lines(dir.path()));
+    assert!(
+        err(&piped).ends_with(" UTC, in the output\n"),
+        "{}",
+        err(&piped)
+    );
+    let quiet = export(dir.path(), &path("x.zip"), &["--quiet"]);
+    assert_eq!((code(&quiet), err(&quiet).as_str()), (0, ""));
+}
+
+#[test]
+fn the_help_of_export_says_that_reads_are_included() {
+    let output = program().args(["export", "--help"]).output().unwrap();
+    let help = out(&output)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        help.contains(
+            "Reads of the log (audit.access.*) are included; leave them out with --event-type \
+             '!audit.access.*'."
+        ),
+        "{help}"
+    );
 }
 
 #[test]
@@ -242,4 +307,139 @@ fn a_reader_that_goes_away_has_no_whole_export() {
         assert_eq!(code(&output), 1, "{format}");
         assert!(err(&output).contains("not whole"), "{}", err(&output));
     }
+}
+
+#[test]
+fn export_writes_a_whole_file_or_none() {
+    let dir = log(30);
+    let to = tempfile::tempdir().unwrap();
+    let stored = crate::support::lines(dir.path());
+    let gunzip = |path: &Path| {
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(fs::File::open(path).unwrap())
+            .read_to_string(&mut text)
+            .unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let export = |name: &str, more: &[&str]| {
+        let path = to.path().join(name);
+        let output = run(
+            dir.path(),
+            &[&["export", "--output", path.to_str().unwrap()], more].concat(),
+        );
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        path
+    };
+    assert_eq!(gunzip(&export("all.jsonl.gz", &[])), stored);
+    assert_eq!(
+        fs::read_to_string(export("all.jsonl", &[]))
+            .unwrap()
+            .lines()
+            .collect::<Vec<_>>(),
+        stored
+    );
+    let failed = gunzip(&export("failed.gz", &["--severity", "warning"]));
+    assert_eq!(
+        failed,
+        stored
+            .iter()
+            .filter(|line| line.contains("warning"))
+            .cloned()
+            .collect::<Vec<_>>()
+    );
+    for more in [&[][..], &["--severity", "warning"]] {
+        let path = export("all.zip", more);
+        let mut zip = zip_entries(&path);
+        let manifest = zip.remove("manifest.json").unwrap();
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        let lines: usize = zip.values().map(|text| text.lines().count()).sum();
+        assert_eq!(
+            lines,
+            if more.is_empty() {
+                stored.len()
+            } else {
+                failed.len()
+            }
+        );
+        let counted: u64 = manifest["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["count"].as_u64().unwrap())
+            .sum();
+        assert_eq!(counted as usize, lines, "{manifest}");
+    }
+    let piped = run(
+        dir.path(),
+        &["export", "--output", "-", "--format", "ndjson"],
+    );
+    assert_eq!(out(&piped).lines().collect::<Vec<_>>(), stored);
+
+    // No place to write: nothing is left, also not what was there before it failed.
+    let names = |dir: &Path| crate::support::files(dir);
+    let before = names(to.path());
+    let missing = run(
+        dir.path(),
+        &[
+            "export",
+            "--output",
+            to.path().join("no/where.zip").to_str().unwrap(),
+        ],
+    );
+    assert_eq!(code(&missing), 1);
+    assert!(err(&missing).contains("no/where.zip"), "{}", err(&missing));
+    assert_eq!(
+        code(&run(
+            dir.path(),
+            &["export", "--output", to.path().to_str().unwrap()]
+        )),
+        2,
+        "a directory"
+    );
+    assert_eq!(names(to.path()), before);
+    let full = run(
+        dir.path(),
+        &["export", "--output", "-", "--format", "ndjson"],
+    );
+    assert_eq!(code(&full), 0);
+    let full = program()
+        .args(["export", "--output", "-", "--dir"])
+        .arg(dir.path())
+        .stdout(fs::File::create("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(code(&full), 1);
+    assert!(
+        err(&full).contains("cannot write the output"),
+        "{}",
+        err(&full)
+    );
+    // A limit on a file's size is as good as a full disk, and needs no root.
+    let target = to.path().join("too-big.zip");
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 1; exec '{}' export --dir '{}' --output '{}'",
+        env!("CARGO_BIN_EXE_tracing-audit"),
+        dir.path().display(),
+        target.display()
+    );
+    let full = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(code(&full), 1, "{}", err(&full));
+    assert!(err(&full).contains("too-big.zip"), "{}", err(&full));
+    assert_eq!(names(to.path()), before);
+}
+
+fn zip_entries(path: &Path) -> std::collections::BTreeMap<String, String> {
+    let mut zip = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    (0..zip.len())
+        .map(|n| {
+            let mut file = zip.by_index(n).unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).unwrap();
+            (file.name().unwrap().into_owned(), text)
+        })
+        .collect()
 }

@@ -6,8 +6,11 @@ use std::{
     io::{BufReader, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    sync::{Mutex, mpsc},
-    time::Duration,
+    sync::{
+        Mutex,
+        mpsc::{self, TryRecvError},
+    },
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -57,13 +60,22 @@ pub(crate) fn victim_in(dir: &Path) -> Victim {
 /// How often a follower got each entry.
 type Found = HashMap<String, u32>;
 
-/// How many entries a follower gets in the end, once that is known.
-struct Wanted(mpsc::Receiver<usize>, Option<usize>);
+/// How many entries a follower gets in the end, and since when that is known.
+struct Wanted(mpsc::Receiver<usize>, Option<(usize, Instant)>);
 
 impl Wanted {
+    /// Whether the follower has them all, or won't get them: nobody will say how many there are, or
+    /// they don't come.
     fn is_met(&mut self, found: &Found) -> bool {
-        self.1 = self.1.or_else(|| self.0.try_recv().ok());
-        self.1.is_some_and(|all| found.len() >= all)
+        if self.1.is_none() {
+            self.1 = match self.0.try_recv() {
+                Ok(all) => Some((all, Instant::now())),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => return true,
+            };
+        }
+        self.1
+            .is_some_and(|(all, since)| found.len() >= all || since.elapsed() > HANGS)
     }
 }
 
@@ -224,6 +236,7 @@ fn every_entry_comes_once() {
     let mut found = Found::new();
     take(&mut found, &page);
     let (polled, followed) = std::thread::scope(|threads| {
+        // If this thread fails, the followers end with these.
         let (tell_poller, poller) = mpsc::channel();
         let (tell_follower, follower) = mpsc::channel();
         let (poller, follower) = (Wanted(poller, None), Wanted(follower, None));

@@ -191,3 +191,52 @@ fn a_name_is_an_address_to_listen_on() {
         err(&refused)
     );
 }
+
+#[test]
+fn serve_answers_who_has_a_token_until_ctrl_c() {
+    let dir = crate::commands::log(12);
+    let token = out(&run(dir.path(), &["token", "create", "--name", "t"]))
+        .trim_end()
+        .to_owned();
+    let mut serve = Running::start(
+        program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir.path()),
+    );
+    let mut first = String::new();
+    serve.stdout().read_line(&mut first).unwrap();
+    let address = first
+        .trim_end()
+        .rsplit_once("http://")
+        .unwrap()
+        .1
+        .strip_suffix("/audit")
+        .unwrap()
+        .to_owned();
+    let get = |path: &str, authorization: &str| {
+        let mut socket = std::net::TcpStream::connect(&address).unwrap();
+        write!(
+            socket,
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{authorization}\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get("/audit/entries", "").starts_with("HTTP/1.1 401"));
+    let answer = get(
+        "/audit/entries?event_type=user.*",
+        &format!("authorization: Bearer {token}\r\n"),
+    );
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("\"user.updated\""),
+        "{answer}"
+    );
+
+    let taken = run(dir.path(), &["serve", "--listen", &address]);
+    assert_eq!(code(&taken), 1, "the port is taken");
+    assert!(err(&taken).contains(&address), "{}", err(&taken));
+    assert_eq!(serve.interrupt(), Some(0));
+    assert_eq!(code(&run(dir.path(), &["verify"])), 0);
+}

@@ -1,11 +1,15 @@
 //! Variables, completions, manual pages, and tables of entries.
 
-use std::process::{Command, Output};
+use std::{
+    io::BufRead as _,
+    path::Path,
+    process::{Command, Output},
+};
 
 use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{code, err, out, program, run};
+use crate::cli::{Running, code, err, out, program, run};
 
 fn log() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -146,4 +150,98 @@ fn a_table_has_the_columns_that_are_asked_for() {
     let wrong = query(&["--columns", "colour"]);
     assert_eq!(code(&wrong), 2);
     assert!(err(&wrong).contains("event-type"), "{}", err(&wrong));
+}
+
+/// What a command prints on a terminal of this width.
+fn on_terminal(columns: u16, dir: &Path, command: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_tracing-audit");
+    let dir = dir.display();
+    let line = format!("stty cols {columns}; {program} {command} --dir {dir}");
+    // `script` gives the command a terminal.
+    let args = ["--quiet", "--return", "--command", &line, "/dev/null"];
+    let output = Command::new("script")
+        .args(args)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", out(&output));
+    out(&output).replace('\r', "")
+}
+
+#[test]
+fn a_table_fits_a_narrow_terminal_and_its_words_are_whole() {
+    let dir = crate::commands::log(12);
+    let table = on_terminal(80, dir.path(), "query");
+    for word in [
+        "DESCRIPTION",
+        "auth.login.failed",
+        "u2@example.com",
+        "EVENT TYPE",
+    ] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    for dropped in ["RESOURCE", "OUTCOME"] {
+        assert!(!table.contains(dropped), "{table}");
+    }
+    assert!(
+        table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+    assert!(on_terminal(120, log().path(), "query").contains("TENANT"));
+}
+
+#[test]
+fn tail_has_the_columns_and_rows_of_query() {
+    let dir = crate::commands::log(12);
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        text.lines().map(words).collect()
+    };
+    for columns in [&[][..], &["--columns", "seq,event-type,actor"]] {
+        let flags = ["query", "--order", "asc", "--format", "table"];
+        let queried = run(dir.path(), &[&flags, columns].concat());
+        let mut tail = Running::start(
+            program()
+                .args(["tail", "-n", "12", "--format", "table", "--dir"])
+                .arg(dir.path())
+                .args(columns),
+        );
+        // The heading, and a row for each entry.
+        let lines = tail.stdout().lines().take(13);
+        let tailed: Vec<_> = lines.map(|line| line.unwrap()).collect();
+        assert_eq!(rows(&tailed.join("\n")), rows(&out(&queried)));
+        assert_eq!(tail.interrupt(), Some(0));
+    }
+}
+
+#[test]
+fn times_have_one_form_in_all_tables() {
+    let dir = log();
+    let token = ["token", "create", "--name", "a", "--expires", "2999-01-01"];
+    assert_eq!(code(&run(dir.path(), &token)), 0);
+    let hold = ["hold", "place", "--name", "a", "--start-date", "2026-01-01"];
+    assert_eq!(code(&run(dir.path(), &hold)), 0);
+    for (command, time) in [
+        ("token", "2999-01-01 00:00:00.000"),
+        ("hold", "2026-01-01 00:00:00.000"),
+    ] {
+        let table = out(&run(dir.path(), &[command, "list", "--format", "table"]));
+        assert!(table.contains(time), "{table}");
+        assert!(!table.contains("00Z"), "{table}");
+    }
+    let json = out(&run(dir.path(), &["token", "list"]));
+    assert!(json.contains("2999-01-01T00:00:00.000000Z"), "{json}");
+}
+
+#[test]
+fn a_list_on_a_narrow_terminal_has_whole_headings_and_no_empty_columns() {
+    let dir = log();
+    let hook = ["webhook", "add", "--name", "siem", "--event-type", "auth.*"];
+    let url = ["--url", "https://siem.example.com/"];
+    assert_eq!(code(&run(dir.path(), &[&hook[..], &url].concat())), 0);
+    let list = on_terminal(80, dir.path(), "webhook list");
+    for word in ["STATE", "active", "DELIVERED", "LETTERS"] {
+        assert!(list.contains(word), "{word}: {list}");
+    }
+    assert!(!list.contains("NEXT"), "it has not failed: {list}");
 }

@@ -23,6 +23,7 @@ fn export(log: &Log, filter: Filter, format: ExportFormat) -> std::io::Result<Ve
         #[cfg(feature = "pdf")]
         requested_by: None,
         entries: Default::default(),
+        times: Default::default(),
     };
     let mut written = Vec::new();
     wanted.write_to(&mut written)?;

@@ -18,6 +18,7 @@ fn title_page(filter: Filter, requested_by: &str) -> String {
         names_files: true,
         requested_by: Some(requested_by.to_owned()),
         entries: Default::default(),
+        times: Default::default(),
     };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.pdf");

@@ -26,6 +26,10 @@ use crate::{
     },
 };
 
+fn not_a_url(error: url::ParseError) -> String {
+    format!("it isn't a URL: {error}; write it like https://siem.example.com/hooks")
+}
+
 impl Webhook {
     /// Checks the settings and reads the secrets, as delivering needs them.
     ///
@@ -40,8 +44,7 @@ impl Webhook {
             let value = settings.get(setting.name).unwrap_or(&Value::Null);
             setting.check_bounds(setting.name, value)?;
         }
-        let url = Url::parse(&self.url)
-            .map_err(|e| Error::invalid("url", format!("it isn't a URL: {e}")))?;
+        let url = Url::parse(&self.url).map_err(|e| Error::invalid("url", not_a_url(e)))?;
         let selection = self.selection()?;
         let format = self.build_format()?;
         let format_digest = self.format_digest();
