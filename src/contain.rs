@@ -27,8 +27,8 @@ pub(crate) fn contain(run: impl FnOnce()) -> bool {
     }
 }
 
-/// Has a text said to `tracing` on a thread of its own, and waits a second for it; false if a layer
-/// panicked. If no thread can be started, the text goes to standard error.
+/// Reports a text to `tracing` on a thread of its own, and waits for that a second at most; false
+/// if a layer panicked. If no thread can be started, the text goes to standard error.
 ///
 /// The last handle of a log goes with its subscriber, which `tracing` may drop while it holds the
 /// lock of its subscribers. An event can need this lock, so neither the thread that closes the log

@@ -64,8 +64,8 @@ impl Cli {
     }
 }
 
-/// Lets flags take a value like -1, which would be read as a flag otherwise: so the error about it
-/// is that of the flag.
+/// Lets all flags take a value like -1, so that the error says what the flag takes. Otherwise clap
+/// reads -1 as a flag, and its error is about an unknown one.
 fn with_negative_numbers(command: Definition) -> Definition {
     let allow = |arg: Arg| match arg.get_action().takes_values() {
         true => arg.allow_negative_numbers(true),

@@ -92,7 +92,7 @@ impl Column {
         )
     }
 
-    /// The width with which the column can be read, though longer texts are broken.
+    /// The width at which the column is still easy to read, though longer texts are broken.
     pub(super) fn enough(self) -> usize {
         match self {
             column if column.is_whole() => usize::MAX,

@@ -1,4 +1,4 @@
-//! What `export` says on stderr when it is done.
+//! The line that `export` prints on stderr when it is done.
 
 use tracing_audit::{Timestamp, reader::Exported};
 
@@ -17,7 +17,7 @@ pub(super) fn summary(exported: &Exported, has_filters: bool, name: &str) -> Str
     }
 }
 
-/// The minutes of both ends, without repeating what they have in common.
+/// The first and the last minute: a common day, or a common minute, stands there once.
 fn range(first: Timestamp, last: Timestamp) -> String {
     let (from, to) = (minute(first), minute(last));
     let day = from.split_once(' ').map_or("", |(day, _)| day);

@@ -88,8 +88,8 @@ impl Failure {
     }
 }
 
-/// What the library says, and what an operator has in its place. A name alone isn't replaced,
-/// because the operator's own text may have it.
+/// Phrases in the library's errors, and the same with flags for an operator. The name of a
+/// parameter alone isn't replaced, because the operator's own text may have it.
 const IN_FLAGS: [(&str, &str); 3] = [
     (
         "the range from it to end_date",

@@ -98,13 +98,13 @@ pub(super) fn table(headings: &[&str]) -> Table {
     table
 }
 
-/// A table without colors if these are not welcome, see <https://no-color.org>.
+/// A table that has no colors if `NO_COLOR` is set, see <https://no-color.org>.
 pub(super) fn table_without_heading() -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    // A terminal without a size (in a container, say) is not one of no columns.
+    // A terminal that doesn't know its size (in a container, say) gives 0.
     let width = table.width().map(|width| match width {
         0 => WIDE,
         width => width,
@@ -151,8 +151,8 @@ pub(super) fn list<T: Serialize, const N: usize>(
     }
 }
 
-/// Hides the columns that say nothing if the terminal is narrow, and keeps the words of the headings
-/// whole if it has room for them; times are broken between the day and the time only.
+/// Hides empty columns if the terminal is narrow, and keeps the words of the headings whole if it
+/// has room for them. A time is broken only between the day and the time of day.
 fn fit(table: &mut Table, headings: &[&str]) {
     let width = table.width().unwrap_or(u16::MAX);
     let is_empty = |column: &Column| {
@@ -173,8 +173,8 @@ fn fit(table: &mut Table, headings: &[&str]) {
     }
 }
 
-/// The width of the longest word of a heading, or of `07:29:29.143` below it, with a space at both
-/// sides.
+/// The width of the longest word of a heading, or of `07:29:29.143` below it, with a space on each
+/// side.
 fn least_width(heading: &str) -> u16 {
     let is_time = heading.ends_with("(UTC)").then_some(12);
     let words = heading.split(' ').map(|word| word.chars().count());

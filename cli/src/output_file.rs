@@ -104,7 +104,7 @@ fn cannot_create(path: &Path, error: &io::Error) -> Failure {
         .filter(|dir| !dir.as_os_str().is_empty() && !dir.exists());
     if let (io::ErrorKind::NotFound, Some(dir)) = (error.kind(), missing) {
         return Failure::failed(format!(
-            "cannot create {}: there is no directory {}; make it first",
+            "cannot create {}: there is no directory {}; create it first",
             path.display(),
             dir.display()
         ));

@@ -235,7 +235,7 @@ fn end_of_line(text: &str, width: usize) -> usize {
     let mut end = None;
     for (number, (at, c)) in text.char_indices().enumerate() {
         if number == width {
-            // A space behind a full line is left out.
+            // A space after a full line is left out.
             return match c {
                 ' ' => at,
                 _ => end.unwrap_or(at),

@@ -208,8 +208,8 @@ texts! {
     context, session_id, request_id,
 }
 
-/// Whether a control character stands in a line as it is, which JSON doesn't allow. It looks at all
-/// bytes even when the first is one: without an early end the compiler takes many at a time.
+/// Whether a line has an unescaped control character, which JSON doesn't allow. The loop goes on
+/// after it has found one, because the compiler can vectorize a loop that doesn't end early.
 pub(crate) fn has_control(line: &[u8]) -> bool {
     line.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' '
 }

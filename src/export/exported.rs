@@ -1,8 +1,8 @@
-//! What an export has when it is written.
+//! A summary of an export that was written.
 
 use crate::{entry::Timestamp, query::Problem};
 
-/// What an export has, once it is written; see [`Export::write_to`](super::Export::write_to).
+/// A summary of an export that was written; see [`Export::write_to`](super::Export::write_to).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
@@ -15,7 +15,7 @@ pub struct Exported {
     pub problems: Vec<Problem>,
 }
 
-/// The times of the first and the last of some entries.
+/// The times of the first and the last entry of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Times {

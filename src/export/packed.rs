@@ -195,8 +195,8 @@ impl Export {
         self
     }
 
-    /// Writes the whole file. Returns how many entries the file has, from when to when they are,
-    /// and the problems of the log that hide no entry.
+    /// Writes the whole file. Returns the number of its entries, the times of the first and the
+    /// last one, and the problems of the log that hide no entry.
     ///
     /// # Errors
     ///

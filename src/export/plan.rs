@@ -186,7 +186,7 @@ impl Plan {
         &self.manifest
     }
 
-    /// What the download has once it is written.
+    /// The summary of the download once it is written.
     pub(super) fn exported(&self) -> Exported {
         let problems = self.manifest.problems.iter();
         let problems =

@@ -369,9 +369,9 @@ impl AuditLogBuilder {
 
     /// Called with every problem, on one of the log's own threads or on a thread that records an
     /// event. Keep it short, record no audit events in it that wait, and don't close the log in it,
-    /// which is an error. The log reports each problem to `tracing` by itself: a callback that does
-    /// so again can hold up for good the end of a subscriber that the log goes with. Write to
-    /// standard error, or send to a channel.
+    /// which is an error. The log reports each problem to `tracing` itself, so don't do that in the
+    /// callback: if a subscriber owns the log and is dropped, an event of the callback can block
+    /// that drop for ever. Write to standard error, or send to a channel.
     pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + Sync + 'static) -> Self {
         self.on_problem = Some(Arc::new(callback));
         self

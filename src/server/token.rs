@@ -2,9 +2,10 @@
 //!
 //! The secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 hides it as
 //! well as a slow hash would: those are for passwords, which people choose. The file is replaced
-//! whole, under a lock, and looked at again when it was changed: a token that another process
-//! revokes counts for a second at most. One that is created counts at once, because the file is
-//! looked at before an unknown token is refused, and so does every change by this process.
+//! whole, under a lock, and read again when it was changed. A change by this process takes effect
+//! at once. A token that another process revokes is valid for a second more at most; one that
+//! another process creates is valid at once, because the file is looked at before an unknown token
+//! is refused.
 //!
 //! While the file is damaged or gone, no token is believed, and that is reported: nobody should
 //! take it for the fault of a token.
@@ -307,8 +308,8 @@ impl TokenStore {
         self.current(LOOK_EVERY).err()
     }
 
-    /// The tokens, read again if this process changed them, or if they were looked at longer ago and
-    /// the file is another.
+    /// The tokens. They are read again if this process changed them, or if the file was last looked
+    /// at longer ago than `age` and has changed since.
     fn look(&self, age: Duration) -> Result<Arc<Tokens>> {
         // Before the file: if it changes in between, it is read once more.
         let changes = CHANGES.load(Ordering::Acquire);

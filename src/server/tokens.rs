@@ -15,8 +15,8 @@ use crate::{
 /// costs nothing to make.
 ///
 /// The log's directory keeps a hash of each token. Every change is recorded before it is made. A new
-/// token holds at once in all processes that serve the log; a revoked one is refused at once in this
-/// process, within a second in others.
+/// token is valid at once in all processes that serve the log; a revoked one is refused at once in
+/// this process, and within a second in others.
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();

@@ -369,8 +369,8 @@ impl<'a> Walk<'a> {
         ))
     }
 
-    /// The error about a block, or a better one if the file's end is where that block would begin,
-    /// after this many bytes and these lines.
+    /// The error about a block. If the file's own trailer stands after these bytes and lines,
+    /// data was added after it, and the error says that instead.
     fn or_behind_end(&self, error: Error, packed_len: usize, plain: &[u8]) -> Error {
         let at = self.at + packed_len as u64;
         let mut found = [0; TRAILER_LEN as usize];
@@ -383,7 +383,7 @@ impl<'a> Walk<'a> {
         let (from, to) = (at + TRAILER_LEN, self.blob.len());
         Error::damaged(
             self.blob.path(),
-            format!("data was added behind its end, from byte {from} to byte {to}"),
+            format!("data was added after its end, from byte {from} to byte {to}"),
         )
     }
 

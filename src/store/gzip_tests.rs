@@ -216,11 +216,11 @@ fn data_behind_the_end_is_told_from_a_block_that_is_damaged() {
             let bytes = Bytes([&file, added].concat());
             let said = walk(&bytes).unwrap_err().to_string();
             let to = len + added.len();
-            let wanted = format!("data was added behind its end, from byte {len} to byte {to}");
+            let wanted = format!("data was added after its end, from byte {len} to byte {to}");
             assert!(said.ends_with(&wanted), "{said}");
         }
         let cut = walk(&Bytes(file[..len - 1].to_vec())).unwrap_err();
-        assert!(!cut.to_string().contains("behind its end"), "{cut}");
+        assert!(!cut.to_string().contains("after its end"), "{cut}");
     }
 }
 

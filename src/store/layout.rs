@@ -41,7 +41,7 @@ pub(crate) struct Layout {
     root: PathBuf,
 }
 
-/// An error for the empty path, which the system would say only that it doesn't exist.
+/// An error for the empty path: that of the system would only say that there is no such file.
 pub(crate) fn check_named(dir: &Path) -> Result<()> {
     match dir.as_os_str().is_empty() {
         true => Err(Error::invalid(

@@ -335,7 +335,7 @@ async fn signing_out_ends_the_session() {
     let note = note.unwrap().to_str().unwrap();
     let path = "; Path=/audit/sign-in; Max-Age=60; HttpOnly; Secure; SameSite=Strict";
     let note = note.strip_suffix(path).unwrap();
-    // The page to sign in says so, and takes the note away.
+    // The sign-in page says so, and takes the note away.
     for (cookie, is_said) in [(note, true), ("", false)] {
         let page = by_cookie(&served, Method::GET, "/audit/sign-in", cookie).await;
         assert_eq!(page.status, 200);

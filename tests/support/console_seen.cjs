@@ -89,7 +89,7 @@ async function find(page, base, check) {
   // "Sign-in 5 failed" has both words, and not beside each other.
   await page.fill("[name=search]", "sign-in failed");
   await page.click(".search button");
-  assert.match(await page.textContent("#search-words"), /have them beside each other/);
+  assert.match(await page.textContent("#search-words"), /have them next to each other/);
   assert.match(await page.textContent(".found .state"), /Nothing matches/);
   if (check) await look(page, check, "several words");
   await page.click("#search-words a");

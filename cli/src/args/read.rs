@@ -204,7 +204,7 @@ pub(crate) struct ExportArgs {
     /// Begin a CSV file with a byte order mark, by which Excel knows that the file is UTF-8
     #[arg(long)]
     pub(crate) csv_bom: bool,
-    /// Don't say on stderr how many entries the file has, and from when to when they are
+    /// Don't print on stderr how many entries the file has, and the times of the first and the last
     #[arg(long)]
     pub(crate) quiet: bool,
     #[command(flatten)]

@@ -136,7 +136,7 @@ fn a_file_or_a_directory_that_is_not_there_is_named_with_what_to_do() {
         1,
         &[(
             &["export", "-o", &output],
-            &format!("there is no directory {}; make it first", none.display()),
+            &format!("there is no directory {}; create it first", none.display()),
         )],
     );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

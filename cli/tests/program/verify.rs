@@ -136,7 +136,7 @@ fn verify_finds_what_is_wrong_and_says_where() {
     );
     fs::write(middle, [&whole[..], b"x"].concat()).unwrap();
     let text = finds("an appended byte", &name(middle));
-    assert!(text.contains("data was added behind its end"), "{text}");
+    assert!(text.contains("data was added after its end"), "{text}");
     fs::remove_file(middle).unwrap();
     let text = finds("a removed file", "stream shop-");
     assert!(text.contains(" missing, between sealed/"), "{text}");

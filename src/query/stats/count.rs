@@ -112,7 +112,7 @@ pub(super) fn run(
         wanted,
         chosen,
         state: Mutex::new(State {
-            // A tally doesn't have the values of more fields, and its counts are those of whole minutes.
+            // A tally has no values of more fields, and its counts are those of whole minutes.
             plan: match chosen.with_more || sums.series.step() < Step::Minute {
                 true => plan,
                 false => plan.with_tallied_files(),

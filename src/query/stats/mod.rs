@@ -73,9 +73,9 @@ pub struct StatsQuery {
     /// The entries that are counted.
     pub filter: Filter,
     /// The length of the steps in which they are counted, of which there may be at most 1000.
-    /// `None` (the default) for the shortest of which there are no more than `most_steps`, but not
-    /// for one shorter than a minute: indexes have the counts of minutes, so that steps of seconds
-    /// cost reading all entries of the range.
+    /// `None` (the default) for the shortest of a minute or more of which there are no more than
+    /// `most_steps`. For steps of seconds, all entries of the range are read, because indexes have
+    /// only the counts of whole minutes.
     pub step: Option<Step>,
     /// The most steps if no `step` is given; 400 by default. There can be more if these are years.
     pub most_steps: u16,

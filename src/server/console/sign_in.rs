@@ -30,7 +30,7 @@ use crate::{
 
 /// The name of the cookie of a visitor who has just signed out.
 const SIGNED_OUT: &str = "__Secure-audit-signed-out";
-/// How long that cookie waits for the page to sign in.
+/// How long that cookie waits for the sign-in page.
 const SIGNED_OUT_SECONDS: u64 = 60;
 
 #[derive(Template)]
@@ -78,7 +78,7 @@ pub(super) async fn page(visit: Visit) -> Response {
     visit.answer(made())
 }
 
-/// The answer to a request for a page by a visitor who isn't known: the page to sign in, in place.
+/// The answer to a request for a page by a visitor who isn't known: the sign-in page, in place.
 pub(super) fn needed(visit: &Visit, problem: Problem) -> Response {
     let by_token = visit.app.options.authorizer.is_none();
     let session = any_session_cookie(&visit.head).filter(|_| by_token);
@@ -232,7 +232,7 @@ fn cookie(mount: &str, value: &str, seconds: u64) -> String {
     set_cookie(COOKIE, mount, value, seconds)
 }
 
-/// The cookie that lets the page to sign in say, once, that the visitor has signed out.
+/// The cookie that lets the sign-in page say, once, that the visitor has signed out.
 fn signed_out(mount: &str, value: &str, seconds: u64) -> String {
     set_cookie(SIGNED_OUT, &below(mount, "sign-in"), value, seconds)
 }

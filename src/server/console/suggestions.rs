@@ -108,7 +108,7 @@ async fn make(visit: &Visit) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// The newest entries that are wanted, as far as they are found soon.
+/// The newest entries that are wanted; none if they aren't found in time.
 async fn newest(
     visit: &Visit,
     filter: Filter,
@@ -249,7 +249,7 @@ impl<'a> Resources<'a> {
     }
 }
 
-/// The most frequent first. Their numbers are those of some entries, and so aren't given.
+/// The most frequent first. Their counts are left out, because only some entries were counted.
 fn most_frequent<'a>(counted: &'a BTreeMap<Cow<'_, str>, u64>) -> Vec<Value<'a>> {
     let counted = counted.iter().filter(|(value, _)| !value.is_empty());
     let mut counted: Vec<_> = counted.collect();

@@ -45,9 +45,9 @@ const REFUSED: RefusedChange = RefusedChange {
 
 /// The menu on the page of entries.
 pub(super) struct ViewMenu {
-    /// Those that can be opened.
+    /// The views that can be opened.
     pub(super) views: Vec<Link>,
-    /// How many are saved; `None` if they can't be read.
+    /// How many views are saved; `None` if they can't be read.
     pub(super) saved: Option<usize>,
     /// The query of the page, to be saved under a name.
     pub(super) here: String,

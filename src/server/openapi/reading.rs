@@ -86,9 +86,9 @@ fn stats() -> Described {
         "month",
         "year",
     ];
-    let step = "The length of the steps, of which there may be 1000. Without it, the shortest from \
-                `minute` on of which the range has at most 400. For steps of seconds, all entries \
-                of the range are read.";
+    let step = "The length of the steps, of which there may be at most 1000. Without it, the \
+                shortest of which the range has at most 400, but a `minute` at least. For steps of \
+                seconds, all entries of the range are read.";
     Described::new(Get, "/stats", "stats", "Counts of entries")
         .description("How many entries there are, over time and by their values.")
         .for_scope("read")

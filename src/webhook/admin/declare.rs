@@ -93,7 +93,7 @@ fn checked(wanted: Vec<Webhook>) -> Result<Vec<Webhook>> {
     let mut names = HashSet::new();
     let mut check = |webhook: Webhook| {
         if !names.insert(webhook.name.clone()) {
-            let problem = format!("{:?} is declared twice", webhook.name);
+            let problem = format!("{:?} is declared twice; rename one of them", webhook.name);
             return Err(Error::invalid("name", problem));
         }
         let webhook = webhook.with_absolute_paths(None)?;

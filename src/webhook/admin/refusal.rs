@@ -1,8 +1,8 @@
-//! Why an administrator can't have something done.
+//! The reasons why something that an administrator asked for is refused.
 
 use crate::{error::Error, webhook::settings::stored::MOST_WEBHOOKS};
 
-/// Why something is not done.
+/// The reason why something is not done.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// There is no webhook of this name.

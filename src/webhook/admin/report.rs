@@ -73,7 +73,7 @@ pub(in crate::webhook) fn of(reader: &AuditReader, webhooks: Vec<Stored>) -> Vec
     // If the dispatcher's state can't be read, the webhooks are shown all the same.
     let presence = Presence::read(layout).unwrap_or_default();
     let mut reports = Vec::new();
-    // How far the log was read for those of which that is known, and when that was noted.
+    // For each webhook of which it is known: how far it has read the log, and when that was noted.
     let mut read = Vec::new();
     for webhook in webhooks {
         let noted = queue::noted(layout, &webhook.key());

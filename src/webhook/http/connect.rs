@@ -39,7 +39,7 @@ use tower_service::Service;
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// The addresses of a connection, ours and the peer's: no two connections have the same at a time.
+/// The addresses of a connection, ours and the peer's. No two open connections have the same pair.
 type Ends = (SocketAddr, SocketAddr);
 
 /// The connections that were opened for one request.
@@ -47,7 +47,7 @@ type Ends = (SocketAddr, SocketAddr);
 pub(in crate::webhook) struct OpenedFor(Arc<Mutex<Vec<Ends>>>);
 
 impl OpenedFor {
-    /// Whether this connection is one that was there before the request.
+    /// Whether this connection was not opened for the request, but for another one.
     pub(in crate::webhook) fn lacks(&self, used: &Connected) -> bool {
         ends(used).is_some_and(|ends| !self.opened().contains(&ends))
     }
@@ -65,8 +65,8 @@ fn ends(connection: &Connected) -> Option<Ends> {
 }
 
 tokio::task_local! {
-    /// What is opened for the request of this task. hyper asks for a connection in that task. But
-    /// it then takes one that others leave meanwhile, if that comes first.
+    /// The connections that are opened for the request of this task. hyper opens a connection in
+    /// that task, but uses another one if that becomes free first.
     pub(in crate::webhook) static OPENED: OpenedFor;
 }
 

@@ -1,5 +1,5 @@
-//! Work beside the tasks. What touches a disk runs on a thread of its own, so that no webhook waits
-//! for another's.
+//! Work beside the tasks. Whatever touches a disk runs on a thread of its own, so that no webhook
+//! waits for the disk of another.
 
 use std::future::pending;
 

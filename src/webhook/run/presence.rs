@@ -48,7 +48,7 @@ struct Unusable {
     /// The revision of its settings. Another revision is tried at once.
     revision: u64,
     reason: String,
-    /// This revision is not tried again before.
+    /// This revision is not tried again before this time.
     #[serde(skip)]
     again: Option<Instant>,
 }

@@ -1,7 +1,8 @@
 //! What is to be sent: read from the log behind where it was read before, and from what is to be
 //! replayed, and put into deliveries.
 //!
-//! Here is when something is read; `source` reads the log, and `replaying` what is replayed.
+//! This file decides when something is read. `source` reads the log, and `replaying` what is
+//! replayed.
 //! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
 //! not in a delivery waits in the log.
 
@@ -98,7 +99,8 @@ impl BatchReader {
             return;
         };
         let wanted = self.wanted(queue, saved, log_reader.begins());
-        // Others need no turn: a filter of a replay that lets few through looks at much of the log.
+        // Replays take no turn, so that webhooks that read the log needn't wait for them: a replay
+        // with a narrow filter looks at much of the log.
         let needs_turn = matches!(wanted, Wanted::Log(_));
         let webhook = Arc::clone(&self.webhook);
         self.reading = Some(tokio::spawn(async move {

@@ -110,7 +110,7 @@ impl Served {
             match done.await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(target: "tracing_audit", "{what} is tried again: {error}")
+                    tracing::warn!(target: "tracing_audit", "{what} failed and is tried again: {error}")
                 }
             }
             tokio::time::sleep(WRITE_AGAIN).await;

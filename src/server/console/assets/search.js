@@ -9,7 +9,7 @@ const MOST = 12;
 const MOST_GROUPS = 3;
 /** How many words before the caret a completion can take the place of. */
 const MOST_WORDS = 5;
-/** A text in quotes, of which the last one may be missing. */
+/** A text in quotes. The closing quote may be missing. */
 const QUOTED = String.raw`"(?:\\[^]|[^"\\])*(?:"|\\?$)`;
 /** A term of the line: a word, a text, or a name with its value; spaces in quotes are part of it. */
 const TERM = new RegExp(String.raw`(?=\S)!?(?:${QUOTED})?(?:(?:[a-z][\w.-]*)?:(?:${QUOTED})?)?\S*`, "gi");
@@ -215,7 +215,7 @@ if (input) {
   list.id = "completions";
   list.className = "completions";
   list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Completions");
+  list.setAttribute("aria-label", "Suggestions");
   form.append(list);
   for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-controls", list.id]]) {
     input.setAttribute(name, value);

@@ -97,8 +97,8 @@ mod tests {
         query::cancel::Cancel,
     };
 
-    /// The event types of which times are found before the time is over, at so many questions
-    /// whether it is; and how many of these there were.
+    /// The event types whose times are found if the reader is cancelled at this many questions
+    /// whether it is, and how many questions there were.
     fn found(log: &AuditLog, types: &[&str], questions: usize) -> (Vec<String>, usize) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);

@@ -75,7 +75,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// That of the API for a search that takes too long.
+    /// The status of the page: as in the API, 503 if the search takes too long.
     pub(super) fn status(&self) -> StatusCode {
         match self.found {
             Some(_) => StatusCode::OK,

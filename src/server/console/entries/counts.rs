@@ -2,8 +2,8 @@
 //!
 //! In a new log, few minutes of the last day have entries. One bar at the end of a wide axis says
 //! nothing, so the axis then begins with the log's first entry, and has finer steps. If the log is
-//! old and only the selected entries are new, the axis stays wide, because that shows as much. The
-//! steps of a short axis are seconds, if there are few enough entries to be read for that.
+//! old and only the selected entries are new, the axis stays wide, because that shows as much. A
+//! short axis has steps of seconds, if there are few enough entries to be read for that.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ const SECONDS: [(Step, i64); 4] = [
 const MOST_SECONDS: i64 = 90;
 /// The most entries that are read once more to be counted in seconds.
 const MOST_READ: u64 = 200_000;
-/// The length from which on an axis begins at a whole minute, and else at one of these.
+/// A longer axis begins at a whole minute, a shorter one at a multiple of `BEGIN`.
 const LONG: i64 = 15 * MINUTE;
 const BEGIN: i64 = 10 * SECOND;
 
@@ -181,7 +181,7 @@ impl Counting {
     }
 }
 
-/// The first instant of the axis and its steps, if these had better be seconds.
+/// The first instant of the axis and the step of seconds that suits it; `None` if none does.
 fn in_seconds(stats: &Stats) -> Option<(Timestamp, Step)> {
     let start = stats.start?;
     let len = stats.end?.as_micros() - start.as_micros();

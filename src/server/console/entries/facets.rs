@@ -154,7 +154,7 @@ struct Left {
 impl Left {
     fn words(&self, is_opened: bool) -> Option<String> {
         let Some(values) = self.values else {
-            let words = "There are too many different values to be counted. A shorter range has \
+            let words = "There are too many different values to count. A shorter range may have \
                          their counts.";
             return Some(words.to_owned());
         };

@@ -265,7 +265,7 @@ fn length(step: Step) -> &'static str {
         Step::Second => "one second",
         Step::FiveSeconds => "five seconds",
         Step::TenSeconds => "ten seconds",
-        Step::ThirtySeconds => "half a minute",
+        Step::ThirtySeconds => "thirty seconds",
         Step::Minute => "one minute",
         Step::TenMinutes => "ten minutes",
         Step::Hour => "one hour",

@@ -60,14 +60,14 @@ pub(super) struct Notice {
     pub(super) links: Vec<(String, String)>,
 }
 
-const NOT_COUNTED: &str = "There are no counts and no bars, because the range is too long to be \
-                           counted in time. The entries are those of the whole range.";
+pub(super) const NOT_COUNTED: &str = "There are no counts and no bars, because counting this range \
+                                      takes too long. The entries are those of the whole range.";
 const NOT_ALL_COUNTED: &str = "Some fields have no counts, because they have so many different values \
                                that counting them takes too long for this range.";
 /// How many shorter ranges are offered.
 const MOST_SHORTER: usize = 4;
 const HOW_TEXTS_ARE_FOUND: &str = "A text is looked for in the event type, the description, the actor \
-                                   and the resource, with all its words beside each other.";
+                                   and the resource, with all its words next to each other.";
 pub(super) const NOT_EXACT: &str = "A part of the log can't be read, so there may be more entries than are \
                          shown. The server's own messages say why.";
 
@@ -253,7 +253,7 @@ impl Nothing {
         let mut steps = shorter(selection, now);
         steps.push(again(selection));
         Self {
-            title: "Searching takes too long for so much of the log".to_owned(),
+            title: "Searching so much of the log takes too long".to_owned(),
             hints: vec![hint.to_owned()],
             steps,
         }

@@ -35,8 +35,8 @@ const MOST_BYTES: u64 = 64 << 20;
 /// Records an entry of the log's own; durable on return.
 type Record<'a> = &'a dyn Fn(&OwnEntry) -> Result<()>;
 
-/// Looks at the dead letters of all webhooks; for the dispatcher. What is wrong with those of one
-/// keeps no others.
+/// Tidies the dead letters of all webhooks; for the dispatcher. A problem with those of one webhook
+/// doesn't keep the others from being tidied.
 pub(in crate::webhook) fn tidy_all(reader: &AuditReader, record: Record<'_>) -> Result<()> {
     let layout = reader.layout();
     let all = files::all(layout)?;

@@ -34,7 +34,7 @@ const SCAN_BYTES: usize = 16 << 20;
 pub(super) struct BatchSource {
     pub(super) webhook: Arc<Served>,
     tail: Option<Tail>,
-    /// Read, and not in a delivery yet: waiting for more to come with them.
+    /// Entries that were read and wait for others to fill their batch.
     read: Vec<Placed>,
     bytes: usize,
     since: Option<Instant>,
@@ -59,7 +59,7 @@ impl BatchSource {
         }
     }
 
-    /// Whether it did not read the log yet.
+    /// Whether it has not read the log yet.
     pub(super) fn begins(&self) -> bool {
         self.tail.is_none()
     }
@@ -100,8 +100,9 @@ impl BatchSource {
             scanned: SCAN_BYTES,
         };
         let found = tail.poll_within(room)?;
-        // An entry that was recorded after a change of the settings is sent as they say. So they
-        // are looked at after the log; the tail is dropped, and with it how far it has read.
+        // An entry that was recorded after a change of the settings is sent as the new settings
+        // say, so they are looked at after the log was read. If they changed, the tail is dropped,
+        // and with it what it has read.
         // Settings that can't be read let nothing be sent; the dispatcher reports them.
         let outdated = (self.settings).is_outdated(webhook.layout(), &webhook.stored);
         if outdated.unwrap_or(true) {

@@ -121,19 +121,20 @@ impl State {
 }
 
 impl State {
-    /// What the secrets do, and how one takes the place of another.
+    /// What the secrets do, and how to replace one.
     pub(super) fn signing(&self) -> &'static str {
         match self.secrets {
             0 => {
                 "Requests aren't signed. With a secret, the receiver can verify where they come from."
             }
             1 => {
-                "Requests are signed with this secret. To replace it, make a new one, give that to the \
-                 receiver, and then let only the newest sign."
+                "Requests are signed with this secret. To replace it, make a new one, give the \
+                 receiver the secret or the public key that is shown then, and stop signing with \
+                 this one when the receiver has switched."
             }
             _ => {
-                "Requests are signed with each of these secrets, so the receiver can verify with any. \
-                 When it uses the newest, let only that sign."
+                "Requests are signed with each of these secrets, so the receiver can verify with \
+                 any of them. When it uses the newest, choose “Sign with the newest only”."
             }
         }
     }

@@ -47,7 +47,7 @@ impl Names {
         Ok(names)
     }
 
-    /// The names in these entries, of which the first has the newest.
+    /// The names in these entries, which come with the newest first.
     pub(in crate::server::console) fn of_all(kind: Kind, entries: &[RawEntry]) -> Self {
         let mut names = Self::default();
         for entry in entries {
@@ -90,7 +90,7 @@ fn newest(
 ) -> Result<Vec<RawEntry>> {
     let mut found = Vec::new();
     for id in ids {
-        // No filter takes an id that is very long; then the id is shown.
+        // No filter takes a very long id, which is then shown in place of a name.
         let filter = filter.clone();
         let Ok(filter) = filter.with(kind.parameter(), Filter::literal(&id)) else {
             continue;

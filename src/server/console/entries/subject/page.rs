@@ -18,7 +18,7 @@ use crate::{
                 counts::{Counting, Counts},
                 facets::{Facet, most_shown},
                 histogram::Chart,
-                results::{NOT_EXACT, Nothing, Notice, Table, again, shorter},
+                results::{NOT_COUNTED, NOT_EXACT, Nothing, Notice, Table, again, shorter},
             },
             frame::Frame,
             selection::{Range, Selection},
@@ -33,8 +33,6 @@ use crate::{
 const COUNT_TIME: Duration = Duration::from_secs(5);
 /// How long looking for the names of others may take.
 const NAMES_TIME: Duration = Duration::from_millis(500);
-const NOT_COUNTED: &str = "There are no counts and no bars, because the range has too many entries \
-                           to be counted in time. The entries are those of the whole range.";
 
 /// `GET /actor`
 pub(in crate::server::console) async fn actor(visit: Visit) -> Response {
@@ -95,7 +93,8 @@ struct Answer {
 }
 
 impl Answer {
-    /// That of the API for a search that takes too long, if nothing is known of the subject then.
+    /// The status of the page: as in the API, 503 if the search takes too long; also if only the
+    /// search for the subject does, and there are no entries to show.
     fn status(&self) -> StatusCode {
         let is_over = matches!(self.sought, Sought::TimeOver);
         match &self.found {
