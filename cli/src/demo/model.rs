@@ -73,6 +73,9 @@ impl Model {
             state.add_user(name, role, PASSWORD);
         }
         state.add_user(DEPLOYER, "operator", GUESSABLE);
+        // Each instance is a process. What one makes must not have the id of what another made: a
+        // search for a session would find two.
+        state.last_id = u64::from(std::process::id()) * 100_000;
         state
             .settings
             .insert("scan_interval_hours".into(), 24.into());

@@ -63,6 +63,12 @@ fn the_demo_records_what_its_users_do_through_a_crash() {
     let is_taken = |record: &&Value| record["context"]["session_id"] == *intruder;
     let taken: Vec<_> = of("secret.read").into_iter().filter(is_taken).collect();
     assert_eq!(taken.len(), 4);
+    // The instances of the service have no session in common.
+    let in_session = |record: &&Value| record["context"]["session_id"] == *intruder;
+    let streams = records.iter().filter(in_session);
+    let streams: std::collections::BTreeSet<_> =
+        streams.map(|record| record["stream"].as_str()).collect();
+    assert_eq!(streams.len(), 1);
     assert_eq!(of("secret.leaked")[0]["resource"]["name"], "db-password");
     let rotations = of("rotation.started");
     assert!(
