@@ -99,8 +99,9 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the setting that can't be used; [`Error::Conflict`] says that the
-    /// name is taken, or that the log has 100 webhooks already, which is the limit.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used;
+    /// [`Error::Conflict`](crate::Error::Conflict) says that the name is taken, or that the log has
+    /// 100 webhooks already, which is the limit.
     pub fn add(&self, webhook: Webhook) -> Result<()> {
         self.administrator()
             .add(webhook)
@@ -112,8 +113,8 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the setting that can't be used; [`Error::Conflict`] says where the
-    /// webhook is declared.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used;
+    /// [`Error::Conflict`](crate::Error::Conflict) says where the webhook is declared.
     pub fn set(&self, webhook: Webhook) -> Result<bool> {
         let name = webhook.name().to_owned();
         is_there(self.administrator().change(&name, |_| Ok((webhook, ()))))
@@ -149,8 +150,9 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// If the webhooks can't be written. [`Error::Conflict`] says where the webhook is declared, if
-    /// it is: it must be removed there, unless the file that declared it is gone.
+    /// If the webhooks can't be written. [`Error::Conflict`](crate::Error::Conflict) says where the
+    /// webhook is declared, if it is: it must be removed there, unless the file that declared it is
+    /// gone.
     pub fn remove(&self, name: &str) -> Result<bool> {
         is_there(self.administrator().remove(name))
     }
@@ -184,9 +186,10 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the webhook and the setting that can't be used, or says that there
-    /// are too many: a log has 100 at most. [`Error::Conflict`] names a webhook that is declared
-    /// elsewhere. In each case nothing is changed.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the webhook and the setting that can't be
+    /// used, or says that there are too many: a log has 100 at most.
+    /// [`Error::Conflict`](crate::Error::Conflict) names a webhook that is declared elsewhere. In
+    /// each case nothing is changed.
     pub fn declare(&self, webhooks: Vec<Webhook>) -> Result<()> {
         let place = format!("the application {}", self.log.stream().source());
         self.declare_in(&place, webhooks)
@@ -247,8 +250,8 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if it isn't a proxy's URL, or if the variable or file that it names does
-    /// not exist.
+    /// [`Error::Invalid`](crate::Error::Invalid) if it isn't a proxy's URL, or if the variable or
+    /// file that it names does not exist.
     pub fn set_proxy(&self, proxy: Option<&str>) -> Result<()> {
         self.administrator().set_proxy(proxy)
     }
@@ -280,7 +283,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if five secrets sign already.
+    /// [`Error::Invalid`](crate::Error::Invalid) if five secrets sign already.
     pub fn rotate_secret(&self, name: &str) -> Result<Option<SigningSecret>> {
         found(self.administrator().rotate(name))
     }
@@ -353,7 +356,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the parameter that can't be used.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the parameter that can't be used.
     pub fn replay(&self, name: &str, replay: Replay) -> Result<bool> {
         is_there(self.administrator().replay(name, replay))
     }
@@ -386,7 +389,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if no replay is under way or waits.
+    /// [`Error::Conflict`](crate::Error::Conflict) if no replay is under way or waits.
     pub fn cancel_replay(&self, name: &str) -> Result<bool> {
         is_there(self.administrator().cancel_replay(name))
     }
@@ -401,8 +404,8 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if no delivery with this id waits, [`Error::Conflict`] if none waits at
-    /// all.
+    /// [`Error::Invalid`](crate::Error::Invalid) if no delivery with this id waits,
+    /// [`Error::Conflict`](crate::Error::Conflict) if none waits at all.
     pub fn skip(&self, name: &str, delivery_id: Option<&str>) -> Result<Option<String>> {
         found(self.administrator().skip(name, delivery_id))
     }
@@ -411,8 +414,8 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if this is neither the id of a delivery that waits, nor of a dead letter,
-    /// nor of one of the [last attempts](Self::attempts).
+    /// [`Error::Invalid`](crate::Error::Invalid) if this is neither the id of a delivery that
+    /// waits, nor of a dead letter, nor of one of the [last attempts](Self::attempts).
     pub fn delivery(&self, name: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
         AuditReader::open(self.log.dir())?.delivery(name, delivery_id)
     }
@@ -423,8 +426,8 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     ///
-    /// As for [`delivery`](Self::delivery), and [`Error::Conflict`] if the log no longer has its
-    /// entries.
+    /// As for [`delivery`](Self::delivery), and [`Error::Conflict`](crate::Error::Conflict) if the
+    /// log no longer has its entries.
     pub fn resend(&self, name: &str, delivery_id: &str) -> Result<bool> {
         let reader = AuditReader::open(self.log.dir())?;
         is_there(self.administrator().resend(name, delivery_id, &reader))
