@@ -19,7 +19,8 @@ pub(super) fn summary(exported: &Exported, has_filters: bool, name: &str) -> Str
 
 /// The first and the last minute: a common day, or a common minute, stands there once.
 fn range(first: Timestamp, last: Timestamp) -> String {
-    let (from, to) = (minute(first), minute(last));
+    let from = minute(first);
+    let to = minute(last);
     let day = from.split_once(' ').map_or("", |(day, _)| day);
     match to.strip_prefix(day) {
         _ if from == to => from,

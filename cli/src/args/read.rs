@@ -85,7 +85,13 @@ pub(crate) struct TailArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
     /// Show this many of the last entries first
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = number::<usize, _>(0..))]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = number::<usize, _>(0..)
+    )]
     pub(crate) lines: usize,
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
@@ -124,7 +130,12 @@ pub(crate) struct StatsArgs {
     )]
     pub(crate) step: Option<Step>,
     /// Show this many values of each field; 0 for only the counts over time
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = number::<u16, _>(0..=u16::MAX))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = number::<u16, _>(0..=u16::MAX)
+    )]
     pub(crate) top: u16,
     /// Show the values of these fields only, separated by commas [default: all]
     #[arg(

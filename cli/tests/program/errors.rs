@@ -1,4 +1,4 @@
-//! What the program says when it can't do what it was asked: the flag, and what to write instead.
+//! The errors of the program: each names the flag, and says what to write instead.
 
 use std::{fs, net::TcpListener, path::Path};
 

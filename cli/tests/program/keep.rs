@@ -190,7 +190,7 @@ fn a_hold_keeps_what_would_go() {
     assert_eq!(types, ["audit.hold.placed", "audit.hold.released"]);
     let held = sealed(dir);
     assert!(out(&run(dir, &["prune", "--max-bytes", "1"])).contains("removed"));
-    // What an earlier command left live may be sealed just now.
+    // A file that an earlier command left live may be sealed just now.
     assert!(held.iter().all(|file| !file.exists()), "{held:?}");
 }
 

@@ -152,7 +152,7 @@ fn a_table_has_the_columns_that_are_asked_for() {
     assert!(err(&wrong).contains("event-type"), "{}", err(&wrong));
 }
 
-/// What a command prints on a terminal of this width.
+/// The output of a command on a terminal of this width.
 fn on_terminal(columns: u16, dir: &Path, command: &str) -> String {
     let program = env!("CARGO_BIN_EXE_tracing-audit");
     let dir = dir.display();

@@ -31,7 +31,8 @@ fn verify_accepts_the_losses_that_the_log_records_and_no_others() {
         fs::write(&live, lines).unwrap();
         run(dir.path(), &["verify"])
     };
-    let (lost, cut) = ("audit.log.lost", "audit.log.live_file_cut");
+    let lost = "audit.log.lost";
+    let cut = "audit.log.live_file_cut";
     for (recorded, missing) in [
         (&[(lost, "{}")][..], "entries 3 to 5 are missing"),
         (

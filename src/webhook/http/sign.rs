@@ -138,9 +138,13 @@ impl FromStr for SigningSecret {
         // The error of base64 could quote the text.
         let decode = |text: &str| {
             // Some libraries leave out the padding.
-            let digits = text.trim_end_matches('=').as_bytes();
-            BASE64_NOPAD
-                .decode(digits)
+            let padded = if text.ends_with('=') {
+                BASE64
+            } else {
+                BASE64_NOPAD
+            };
+            padded
+                .decode(text.as_bytes())
                 .map_err(|_| wrong("what follows its prefix is not base64".to_owned()))
         };
         let text = text.trim();
@@ -334,6 +338,7 @@ mod tests {
         for (text, problem) in [
             ("hunter2hunter2hunter2hunter2".to_owned(), "whsec_"),
             (format!("{SYMMETRIC}hunter2!"), "base64"),
+            (format!("{SECRET}===="), "base64"),
             (
                 format!("{SYMMETRIC}{}", BASE64.encode(&[7; 23])),
                 "23 bytes, not 24 to 64",

@@ -188,7 +188,7 @@ impl Delivering {
         has_ended
     }
 
-    /// What the task of a webhook does first: reads certificates, secrets and its queue.
+    /// The first work of a webhook's task: it reads certificates, secrets and its queue.
     fn prepare(
         &self,
         webhook: Stored,

@@ -117,7 +117,7 @@ impl BatchReader {
         }));
     }
 
-    /// What is to be read next.
+    /// The next thing to read.
     fn wanted(&mut self, queue: &Queue, saved: bool, begins: bool) -> Wanted {
         let replaying = queue.replaying.is_some();
         if !replaying && self.times.looks_for_replays(saved) {
@@ -148,7 +148,7 @@ impl BatchReader {
     }
 }
 
-/// What is to be read.
+/// A thing to read.
 enum Wanted {
     /// The first replay that was asked for after the one of this number.
     NextReplay { after: u64 },

@@ -94,7 +94,7 @@ enum Past {
 type PageEntries<'a> = HashMap<(Cow<'a, str>, u64), &'a RawEntry>;
 
 impl PastBatches {
-    /// Those of the webhook with this key.
+    /// The batches of the webhook with this key.
     pub(in crate::webhook) fn new(key: &str, reader: AuditReader) -> Self {
         Self {
             known: KnownBatches::new(batches::path(reader.layout(), key)),

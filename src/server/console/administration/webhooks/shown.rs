@@ -121,7 +121,7 @@ impl State {
 }
 
 impl State {
-    /// What the secrets do, and how to replace one.
+    /// An explanation of the secrets, and of how to replace one.
     pub(super) fn signing(&self) -> &'static str {
         match self.secrets {
             0 => {
